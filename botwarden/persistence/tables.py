@@ -1,0 +1,410 @@
+"""Every table of the database, and the constraints that make bad rows impossible.
+
+`bot_states` is the row that is locked first by everybody; its `version` and `term` guard each write.
+Amounts are NUMERIC without a scale, so that no digit is lost; NaN and infinities are refused.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+#: How many hash slots bot ids fall into (id modulo).
+SLOT_COUNT = 1024
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_NOW = func.now()
+_VENUES = "venue IN ('paper', 'testnet', 'live')"
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else _NOW)
+
+
+def _finite(name: str) -> CheckConstraint:
+    return CheckConstraint(f"{name} <> 'NaN' AND abs({name}) < 'Infinity'", name=f"{name}_finite")
+
+
+def _not_negative(name: str) -> CheckConstraint:
+    return CheckConstraint(f"{name} >= 0 AND {name} < 'Infinity'", name=f"{name}_not_negative")
+
+
+def _positive(name: str) -> CheckConstraint:
+    return CheckConstraint(f"{name} > 0 AND {name} < 'Infinity'", name=f"{name}_positive")
+
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, server_default=text("1")),
+    #: Random word in every client order id; renewed by a restore.
+    Column("tag", Text, nullable=False),
+    _time("created_at"),
+    CheckConstraint("id = 1", name="only_one"),
+    CheckConstraint("tag ~ '^[a-z0-9]{6}$'", name="tag_form"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False, server_default="user"),
+    Column("is_disabled", Boolean, nullable=False, server_default=text("false")),
+    _time("created_at"),
+    CheckConstraint("email = lower(email)", name="email_lower"),
+    CheckConstraint("role IN ('user', 'admin')", name="role_known"),
+    UniqueConstraint("email"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    #: SHA-256 of the bearer token; the token itself is never stored.
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    _time("created_at"),
+    _time("expires_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", Text, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("api_key_hint", Text, nullable=False),
+    #: AES-256-GCM of the key pair, bound to this row; see `persistence.vault`.
+    Column("sealed", LargeBinary, nullable=False),
+    #: Which encryption key sealed it.
+    Column("sealed_with", Text, nullable=False),
+    _time("created_at"),
+    CheckConstraint(_VENUES, name="venue_known"),
+    UniqueConstraint("id", "user_id", "venue"),
+)
+
+bot_configs = Table(
+    "bot_configs",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("strategy_params", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("timeframe", Text, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("api_key_id", BigInteger, nullable=False),
+    Column("check_interval_seconds", Integer, nullable=False),
+    Column("initial_capital", Numeric, nullable=False),
+    Column("position_size_fixed", Numeric),
+    Column("position_size_perc", Numeric),
+    Column("stop_loss_perc", Numeric, nullable=False),
+    Column("take_profit_perc", Numeric, nullable=False),
+    Column("trailing_stop_perc", Numeric),
+    Column("trailing_stop_active", Boolean, nullable=False),
+    Column("max_daily_trades", Integer),
+    Column("max_daily_loss_perc", Numeric),
+    Column("daily_target_perc", Numeric),
+    Column("reactivate_daily", Boolean, nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    # Another user's key, or a key of another venue, cannot be named: the pair must exist.
+    ForeignKeyConstraint(
+        ["api_key_id", "user_id", "venue"],
+        ["api_keys.id", "api_keys.user_id", "api_keys.venue"],
+        name="fk_bot_configs_own_api_key",
+    ),
+    UniqueConstraint("id", "user_id"),
+    Index("ix_bot_configs_user_id_id", "user_id", "id"),
+    Index("ix_bot_configs_api_key_id", "api_key_id"),
+    CheckConstraint(_VENUES, name="venue_known"),
+    CheckConstraint("length(name) BETWEEN 1 AND 100", name="name_length"),
+    CheckConstraint("check_interval_seconds BETWEEN 1 AND 86400", name="interval_range"),
+    CheckConstraint("(position_size_fixed IS NULL) <> (position_size_perc IS NULL)", name="one_size"),
+    _positive("initial_capital"),
+    _positive("position_size_fixed"),
+    CheckConstraint("position_size_perc > 0 AND position_size_perc <= 100", name="size_perc_range"),
+    CheckConstraint("stop_loss_perc > 0 AND stop_loss_perc < 100", name="stop_loss_range"),
+    CheckConstraint("take_profit_perc > 0 AND take_profit_perc <= 1000", name="take_profit_range"),
+    CheckConstraint("trailing_stop_perc > 0 AND trailing_stop_perc < 100", name="trailing_range"),
+    CheckConstraint("NOT trailing_stop_active OR trailing_stop_perc IS NOT NULL", name="trailing_has_perc"),
+    CheckConstraint("max_daily_trades > 0", name="max_trades_range"),
+    CheckConstraint("max_daily_loss_perc > 0 AND max_daily_loss_perc <= 100", name="max_loss_range"),
+    CheckConstraint("daily_target_perc > 0 AND daily_target_perc < 'Infinity'", name="target_range"),
+)
+
+bot_states = Table(
+    "bot_states",
+    metadata,
+    #: The config's id.
+    Column("bot_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
+    Column("term", BigInteger, nullable=False, server_default=text("0")),
+    Column("slot", SmallInteger, nullable=False),
+    Column("trading_day", Date, nullable=False),
+    Column("is_active", Boolean, nullable=False, server_default=text("false")),
+    Column("status", Text, nullable=False, server_default="stopped"),
+    Column("halted_by", Text),
+    Column("in_position", Boolean, nullable=False, server_default=text("false")),
+    Column("entry_price", Numeric),
+    Column("current_position_size_coins", Numeric, nullable=False, server_default=text("0")),
+    Column("position_cost_quote", Numeric, nullable=False, server_default=text("0")),
+    Column("trailing_stop_price", Numeric),
+    Column("max_price_since_entry", Numeric),
+    Column("take_profit_price", Numeric),
+    Column("stop_loss_price", Numeric),
+    Column("daily_pnl", Numeric, nullable=False, server_default=text("0")),
+    Column("daily_trades_count", Integer, nullable=False, server_default=text("0")),
+    Column("last_error_message", Text),
+    _time("close_requested_at", nullable=True),
+    Column("open_order_number", Integer),
+    Column("orders_made", Integer, nullable=False, server_default=text("0")),
+    #: Set by the trigger `bot_states_touch`, whenever `version` changes; always later than before.
+    _time("last_updated_at"),
+    ForeignKeyConstraint(
+        ["bot_id", "user_id"], ["bot_configs.id", "bot_configs.user_id"], ondelete="CASCADE", name="fk_bot_states_config"
+    ),
+    Index("ix_bot_states_slot_bot_id", "slot", "bot_id"),
+    Index("ix_bot_states_last_updated_at", "last_updated_at"),
+    Index("ix_bot_states_user_id_bot_id", "user_id", "bot_id"),
+    Index("ix_bot_states_trading_day", "trading_day"),
+    CheckConstraint("version >= 1", name="version_range"),
+    CheckConstraint("term >= 0", name="term_range"),
+    CheckConstraint(f"slot = bot_id % {SLOT_COUNT}", name="slot_of_id"),
+    CheckConstraint("halted_by IN ('owner', 'system')", name="halted_by_known"),
+    CheckConstraint("NOT in_position OR (current_position_size_coins > 0 AND entry_price > 0)", name="position_whole"),
+    CheckConstraint("open_order_number <= orders_made", name="open_order_made"),
+    CheckConstraint("daily_trades_count >= 0", name="trades_count_range"),
+    _not_negative("current_position_size_coins"),
+    _not_negative("entry_price"),
+    _finite("position_cost_quote"),
+    _not_negative("trailing_stop_price"),
+    _not_negative("max_price_since_entry"),
+    _not_negative("take_profit_price"),
+    _not_negative("stop_loss_price"),
+    _finite("daily_pnl"),
+)
+
+#: Written in batches without a new version; HOT updates only.
+bot_progress = Table(
+    "bot_progress",
+    metadata,
+    Column("bot_id", BigInteger, ForeignKey("bot_states.bot_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    #: When the last evaluation finished.
+    _time("last_run_at"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("bot_id", BigInteger, ForeignKey("bot_states.bot_id", ondelete="CASCADE"), nullable=False),
+    #: The bot's own count of its orders, from 1.
+    Column("number", Integer, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("api_key_id", BigInteger, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("type", Text, nullable=False, server_default="MARKET"),
+    Column("reason", Text, nullable=False),
+    Column("quantity_base", Numeric),
+    Column("quantity_quote", Numeric),
+    Column("decided_price_quote", Numeric, nullable=False),
+    Column("client_order_id", Text, nullable=False, unique=True),
+    #: By the venue's clock, in whole milliseconds.
+    Column("intended_at", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False, server_default="open"),
+    Column("venue_order_id", BigInteger),
+    Column("executed_base", Numeric, nullable=False, server_default=text("0")),
+    Column("executed_quote", Numeric, nullable=False, server_default=text("0")),
+    Column("error_code", Integer),
+    Column("error_message", Text),
+    _time("created_at"),
+    _time("settled_at", nullable=True),
+    UniqueConstraint("bot_id", "number"),
+    # One open intent per bot, whatever the program does.
+    Index("uq_orders_open_bot_id", "bot_id", unique=True, postgresql_where=text("status = 'open'")),
+    Index("ix_orders_api_key_id", "api_key_id"),
+    CheckConstraint("side IN ('BUY', 'SELL')", name="side_known"),
+    CheckConstraint(
+        "status IN ('open', 'filled', 'expired', 'rejected', 'never_sent', 'absent')", name="status_known"
+    ),
+    CheckConstraint("(status = 'open') = (settled_at IS NULL)", name="settled_has_time"),
+    CheckConstraint("(quantity_base IS NULL) <> (quantity_quote IS NULL)", name="one_size"),
+    CheckConstraint("side = 'BUY' OR quantity_base IS NOT NULL", name="sale_in_base"),
+    CheckConstraint("status <> 'filled' OR executed_base > 0", name="filled_has_size"),
+    _positive("quantity_base"),
+    _positive("quantity_quote"),
+    _not_negative("executed_base"),
+    _not_negative("executed_quote"),
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("order_id", BigInteger, ForeignKey("orders.id", ondelete="CASCADE"), nullable=False),
+    Column("venue_trade_id", BigInteger, nullable=False),
+    Column("bot_id", BigInteger, nullable=False, index=True),
+    Column("price_quote", Numeric, nullable=False),
+    Column("quantity_base", Numeric, nullable=False),
+    Column("quantity_quote", Numeric, nullable=False),
+    Column("commission", Numeric, nullable=False),
+    Column("commission_asset", Text, nullable=False),
+    Column("commission_quote", Numeric, nullable=False),
+    Column("executed_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("order_id", "venue_trade_id"),
+    _positive("price_quote"),
+    _positive("quantity_base"),
+    _not_negative("commission"),
+)
+
+trades = Table(
+    "trades",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    # An order is booked once, whatever the program does.
+    Column("order_id", BigInteger, ForeignKey("orders.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("bot_id", BigInteger, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("price_quote", Numeric, nullable=False),
+    Column("quantity_base", Numeric, nullable=False),
+    Column("quantity_quote", Numeric, nullable=False),
+    Column("fee_quote", Numeric, nullable=False),
+    Column("realised_pnl_quote", Numeric, nullable=False),
+    Column("executed_at", DateTime(timezone=True), nullable=False),
+    #: The UTC date of `executed_at`: the day whose counters it belongs to.
+    Column("trading_day", Date, nullable=False),
+    Index("ix_trades_bot_id_trading_day", "bot_id", "trading_day"),
+    Index("ix_trades_bot_id_id", "bot_id", "id"),
+    CheckConstraint("trading_day = (executed_at AT TIME ZONE 'UTC')::date", name="day_of_execution"),
+    _finite("realised_pnl_quote"),
+)
+
+adjustments = Table(
+    "adjustments",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("bot_id", BigInteger, ForeignKey("bot_states.bot_id", ondelete="CASCADE"), nullable=False),
+    #: The state's field that its owner wrote: daily_pnl, daily_trades_count, current_position_size_coins, ...
+    Column("field", Text, nullable=False),
+    Column("before", Numeric, nullable=False),
+    Column("after", Numeric, nullable=False),
+    Column("trading_day", Date, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    _time("created_at"),
+    Index("ix_adjustments_bot_id_trading_day", "bot_id", "trading_day"),
+)
+
+#: Partitioned by day on `at`; see `persistence.events`.
+bot_events = Table(
+    "bot_events",
+    metadata,
+    Column("id", BigInteger, Identity(), nullable=False),
+    _time("at"),
+    Column("bot_id", BigInteger, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    #: {"field": [before, after]} of every field of the state that changed.
+    Column("changes", JSONB, nullable=False),
+    Column("message", Text),
+    PrimaryKeyConstraint("at", "id"),
+    Index("ix_bot_events_bot_id_id", "bot_id", "id"),
+    CheckConstraint("cause IN ('owner', 'strategy', 'risk', 'reset', 'supervisor', 'api')", name="cause_known"),
+    postgresql_partition_by="RANGE (at)",
+)
+
+daily_resets = Table(
+    "daily_resets",
+    metadata,
+    Column("day", Date, primary_key=True),
+    _time("done_at"),
+    Column("bots_reset", Integer, nullable=False),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    #: Also the key of the replica's session-level advisory lock.
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("name", Text, nullable=False),
+    _time("started_at"),
+    _time("beat_at"),
+    Column("draining", Boolean, nullable=False, server_default=text("false")),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("replica_id", BigInteger, ForeignKey("replicas.id", ondelete="SET NULL"), index=True),
+    #: Raised with each change of hands; bots of the slot get it as their term.
+    Column("term", BigInteger, nullable=False, server_default=text("0")),
+    _time("changed_at"),
+    CheckConstraint(f"slot >= 0 AND slot < {SLOT_COUNT}", name="slot_range"),
+)
+
+halts = Table(
+    "halts",
+    metadata,
+    #: The account's emergency brake; 0 is everyone's.
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("set_by", BigInteger, nullable=False),
+    _time("set_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),
+    #: SHA-256 of method, path and body.
+    Column("request_hash", LargeBinary, nullable=False),
+    #: Empty while the first attempt runs.
+    Column("response_status", SmallInteger),
+    Column("response_body", LargeBinary),
+    Column("response_type", Text),
+    _time("created_at"),
+    PrimaryKeyConstraint("user_id", "key"),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+    CheckConstraint("length(key) BETWEEN 1 AND 255", name="key_length"),
+)
