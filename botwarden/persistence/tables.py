@@ -196,7 +196,10 @@ bot_states = Table(
     #: Set by the trigger `bot_states_touch`, whenever `version` changes; always later than before.
     _time("last_updated_at"),
     ForeignKeyConstraint(
-        ["bot_id", "user_id"], ["bot_configs.id", "bot_configs.user_id"], ondelete="CASCADE", name="fk_bot_states_config"
+        ["bot_id", "user_id"],
+        ["bot_configs.id", "bot_configs.user_id"],
+        ondelete="CASCADE",
+        name="fk_bot_states_config",
     ),
     Index("ix_bot_states_slot_bot_id", "slot", "bot_id"),
     Index("ix_bot_states_last_updated_at", "last_updated_at"),
@@ -206,7 +209,9 @@ bot_states = Table(
     CheckConstraint("term >= 0", name="term_range"),
     CheckConstraint(f"slot = bot_id % {SLOT_COUNT}", name="slot_of_id"),
     CheckConstraint("halted_by IN ('owner', 'system')", name="halted_by_known"),
-    CheckConstraint("NOT in_position OR (current_position_size_coins > 0 AND entry_price > 0)", name="position_whole"),
+    CheckConstraint(
+        "NOT in_position OR (current_position_size_coins > 0 AND entry_price > 0)", name="position_whole"
+    ),
     CheckConstraint("open_order_number <= orders_made", name="open_order_made"),
     CheckConstraint("daily_trades_count >= 0", name="trades_count_range"),
     _not_negative("current_position_size_coins"),
@@ -223,7 +228,13 @@ bot_states = Table(
 bot_progress = Table(
     "bot_progress",
     metadata,
-    Column("bot_id", BigInteger, ForeignKey("bot_states.bot_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column(
+        "bot_id",
+        BigInteger,
+        ForeignKey("bot_states.bot_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
     #: When the last evaluation finished.
     _time("last_run_at"),
 )
@@ -232,7 +243,8 @@ orders = Table(
     "orders",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("bot_id", BigInteger, ForeignKey("bot_states.bot_id", ondelete="CASCADE"), nullable=False),
+    # The ledger outlives the bot: no foreign key.
+    Column("bot_id", BigInteger, nullable=False),
     #: The bot's own count of its orders, from 1.
     Column("number", Integer, nullable=False),
     Column("user_id", BigInteger, nullable=False),
@@ -277,7 +289,7 @@ orders = Table(
 fills = Table(
     "fills",
     metadata,
-    Column("order_id", BigInteger, ForeignKey("orders.id", ondelete="CASCADE"), nullable=False),
+    Column("order_id", BigInteger, ForeignKey("orders.id"), nullable=False),
     Column("venue_trade_id", BigInteger, nullable=False),
     Column("bot_id", BigInteger, nullable=False, index=True),
     Column("price_quote", Numeric, nullable=False),
@@ -298,7 +310,7 @@ trades = Table(
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     # An order is booked once, whatever the program does.
-    Column("order_id", BigInteger, ForeignKey("orders.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("order_id", BigInteger, ForeignKey("orders.id"), nullable=False, unique=True),
     Column("bot_id", BigInteger, nullable=False),
     Column("user_id", BigInteger, nullable=False),
     Column("symbol", Text, nullable=False),
@@ -322,7 +334,7 @@ adjustments = Table(
     "adjustments",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("bot_id", BigInteger, ForeignKey("bot_states.bot_id", ondelete="CASCADE"), nullable=False),
+    Column("bot_id", BigInteger, nullable=False),
     #: The state's field that its owner wrote: daily_pnl, daily_trades_count, current_position_size_coins, ...
     Column("field", Text, nullable=False),
     Column("before", Numeric, nullable=False),
@@ -349,7 +361,9 @@ bot_events = Table(
     Column("message", Text),
     PrimaryKeyConstraint("at", "id"),
     Index("ix_bot_events_bot_id_id", "bot_id", "id"),
-    CheckConstraint("cause IN ('owner', 'strategy', 'risk', 'reset', 'supervisor', 'api')", name="cause_known"),
+    CheckConstraint(
+        "cause IN ('owner', 'strategy', 'risk', 'reset', 'supervisor', 'api')", name="cause_known"
+    ),
     postgresql_partition_by="RANGE (at)",
 )
 

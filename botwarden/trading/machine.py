@@ -110,7 +110,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Crashed(msgspec.Struct, frozen=True, kw_only=True):
-    """The bot's actor failed too often: quarantine (guard only) until the owner starts it or the day turns."""
+    """The bot's actor failed too often: guard only, until its owner starts it or the day turns."""
 
     message: str
     at: datetime

@@ -1,0 +1,1 @@
+"""Thin shells around trading: receive, decide, commit, then act."""

@@ -1,0 +1,1 @@
+"""Litestar: REST, live status, and nothing that knows the actors."""

@@ -1,0 +1,1 @@
+"""The actor kernel: knows no bot, no SQL, no HTTP."""
