@@ -115,6 +115,10 @@ class Account(Protocol):
         """Return up to 1,000 orders with a greater venue id, oldest first; empty at the end."""
         ...
 
+    async def orders_from(self, symbol: str, created_from: datetime) -> Sequence[Found]:
+        """Return up to 1,000 orders created at or after this moment, oldest first."""
+        ...
+
     async def trades_since(self, symbol: str, after_venue_trade_id: int) -> Sequence[AccountTrade]:
         """Return up to 1,000 executions with a greater trade id, oldest first; empty at the end."""
         ...
