@@ -17,7 +17,7 @@ from botwarden.actors.surroundings import Rules
 from botwarden.errors import Unavailable
 from botwarden.exchange.port import Account, Found, NotFound, Unknown, VenueClock
 from botwarden.runtime import Actor, Next, Ref
-from botwarden.trading.bot import ApiKeyId, Venue
+from botwarden.trading.bot import Venue
 from botwarden.trading.orders import (
     Absent,
     Executed,
@@ -86,7 +86,6 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         *,
         order: Order,
         venue: Venue,
-        api_key_id: ApiKeyId,
         account: Account,
         venue_clock: VenueClock,
         rules: Rules,
@@ -95,7 +94,6 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
     ) -> None:
         self._order = order
         self._venue = venue
-        self._api_key_id = api_key_id
         self._account = account
         self._clock = venue_clock
         self._rules = rules

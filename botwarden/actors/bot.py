@@ -1,0 +1,345 @@
+"""One bot: receive, decide, commit, then act.
+
+    feed ──PriceTouched/SignalGiven──▶ bot ──Commit──▶ committer
+    desk ──OrderSettled──────────────▶  │ ◀──outcome────┘
+    warden ──Reload──────────────────▶  └──Send/Resolve──▶ desk
+
+What is held here is a cache of one row (`CachedRow`). Nothing is sent before the transaction that
+intended it has committed, and whatever is open at a start is asked about, never sent.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from botwarden.actors.cached_row import CachedRow, Result
+from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.engagement import Engagement, needs_market
+from botwarden.actors.loading import BotRow
+from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched, SignalGiven
+from botwarden.actors.order import OrderSettled
+from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance
+from botwarden.actors.progress import Ran
+from botwarden.actors.surroundings import Surroundings
+from botwarden.errors import Missing, Unavailable
+from botwarden.persistence.commits import Settlement
+from botwarden.runtime import Actor, InboxSpec, Next
+from botwarden.trading.bot import BotId, BotState, Status
+from botwarden.trading.instruments import Instrument
+from botwarden.trading.machine import (
+    Adopted,
+    Decision,
+    Disturbed,
+    Evaluated,
+    Input,
+    OutcomeArrived,
+    PriceMoved,
+    Recovered,
+    Signal,
+    decide,
+)
+from botwarden.trading.orders import NeverSent, Rejected, Side
+
+#: How often the high-water mark of a position is written at most.
+MARK_EVERY_S = 1.0
+
+#: How long the bot waits after the venue refused an exit, and after a touch that led to nothing.
+REFUSED_PAUSE_S = 5.0
+IDLE_TOUCH_PAUSE_S = 1.0
+
+RETRY_AFTER_S = 1.0
+
+#: Trading rules of a symbol are looked up again after this long.
+INSTRUMENT_AGE_S = 3600.0
+
+#: Insufficient balance. Source: Binance spot API, errors, -2010.
+INSUFFICIENT = -2010
+
+DESK_STATUSES = frozenset({Status.ERROR_KEYS_MISSING, Status.ERROR_KEY_DECRYPT, Status.ERROR_CLIENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """The row may have moved on: read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """The check interval has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rearm:
+    """Watch again after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class _WriteMark:
+    """Write the high-water mark."""
+
+
+BotMessage = Reload | FeedNotice | DeskNotice | _Tick | _Rearm | _WriteMark
+
+_CONFLATED: dict[type, str] = {
+    Reload: "reload",
+    PriceTouched: "price",
+    SignalGiven: "signal",
+    FeedLost: "feed",
+    FeedRestored: "feed",
+    DeskReady: "desk",
+    DeskFailed: "desk",
+    _Tick: "tick",
+    _Rearm: "rearm",
+    _WriteMark: "mark",
+}
+
+#: A bot's inbox: of everything that is superseded by its successor only the newest is kept.
+BOT_INBOX: InboxSpec[BotMessage] = InboxSpec(
+    capacity=64, newest_per=lambda message: _CONFLATED.get(type(message))
+)
+
+
+class BotActor(Actor[BotMessage]):
+    """Takes one bot from input to input; everything it knows can be read again."""
+
+    def __init__(
+        self, bot_id: BotId, surroundings: Surroundings, colleagues: Colleagues, row: BotRow | None = None
+    ) -> None:
+        self._bot_id = bot_id
+        self._surroundings = surroundings
+        self._colleagues = colleagues
+        self._cached = CachedRow(bot_id, surroundings.database, colleagues, row)
+        self._instrument: Instrument | None = None
+        self._instrument_until = 0.0
+        #: An outcome that could not be committed yet.
+        self._unsettled: OrderSettled | None = None
+        self._free_base: Decimal | None = None
+        self._mark_written_at = 0.0
+        #: Number of the open order that the desk was last told about.
+        self._attending: int | None = None
+        self._gone = False
+
+    async def started(self) -> None:
+        """Take up the row that was handed over, or read it."""
+        self._engagement = Engagement(self.context.ref, self._colleagues)
+        if self._cached.row is None:
+            self.context.ref.tell(Reload())
+        else:
+            await self._converge()
+
+    async def stopped(self) -> None:
+        """Let go of feed and desk."""
+        self._engagement.release()
+
+    async def receive(self, message: BotMessage, /) -> Next:
+        """Handle one message; stop when the bot is gone or another replica's."""
+        if isinstance(message, Reload):
+            await self._reload()
+        elif self._cached.row is not None:
+            await self._handle(message)
+        return Next.STOP if self._gone else Next.CONTINUE
+
+    async def _handle(self, message: FeedNotice | DeskNotice | _Tick | _Rearm | _WriteMark) -> None:
+        match message:
+            case PriceTouched(price_quote=price):
+                await self._on_touch(price)
+            case SignalGiven(signal=signal, price_quote=price):
+                await self._evaluate(signal, price)
+            case OrderSettled():
+                await self._settle(message)
+            case _Tick():
+                await self._on_tick()
+            case _Rearm():
+                self._engage()
+            case _WriteMark():
+                await self._write_mark()
+            case _:
+                await self._on_surroundings(message)
+
+    async def _on_surroundings(self, notice: FeedLost | FeedRestored | DeskReady | DeskFailed | FreeBalance) -> None:
+        engagement = self._engagement
+        match notice:
+            case FeedLost(message=reason):
+                engagement.feed_is_up = False
+                await self._apply(Disturbed(status=Status.ERROR_PRICE, message=reason, at=self._now()))
+            case FeedRestored(price_quote=price):
+                engagement.feed_is_up, engagement.price = True, price
+                await self._recover({Status.ERROR_PRICE})
+            case DeskFailed(status=status, message=reason):
+                engagement.desk_is_up = False
+                await self._apply(Disturbed(status=status, message=reason, at=self._now()))
+            case DeskReady():
+                engagement.desk_is_up = True
+                await self._recover(DESK_STATUSES)
+            case FreeBalance(free_base=free):
+                self._free_base = free
+                self._engage()
+
+    async def _reload(self) -> None:
+        match await self._cached.read():
+            case Result.GONE:
+                self._gone = True
+            case Result.COMMITTED:
+                await self._converge()
+            case _:
+                self._retry_later()
+
+    async def _converge(self) -> None:
+        """Bring what this bot does in line with what its row says."""
+        if self._unsettled is not None:
+            await self._settle(self._unsettled)
+        self._attend_open_order()
+        state = self._state()
+        if not needs_market(state):
+            self._engagement.release()
+            self.context.cancel_timer("tick")
+            return
+        if not self._engagement.is_engaged and state.is_active:
+            self.context.start_interval("tick", _Tick(), every_s=self._row().config.check_interval_seconds)
+        self._engage()
+        await self._refresh_instrument()
+        await self._adopt()
+
+    async def _adopt(self) -> None:
+        """Once feed and desk are there: stopped → pending → running."""
+        while self._engagement.is_ready and self._state().status in (Status.STOPPED, Status.PENDING):
+            if await self._apply(Adopted(at=self._now())) is not Result.COMMITTED:
+                return
+
+    async def _recover(self, causes: "set[Status] | frozenset[Status]") -> None:
+        status = self._state().status
+        if status in causes:
+            await self._apply(Recovered(status=status, at=self._now()))
+        await self._adopt()
+
+    async def _evaluate(self, signal: Signal, price: Decimal) -> None:
+        self._engagement.price = price
+        await self._apply(Evaluated(signal=signal, price_quote=price, at=self._now()))
+        config, state = self._row().config, self._state()
+        due_s = float(config.check_interval_seconds) if state.is_active else None
+        self._colleagues.progress.tell(Ran(bot_id=self._bot_id, at=self._now(), next_within_s=due_s))
+
+    async def _on_tick(self) -> None:
+        """The strategy has nothing new to say, but limits, rules and open ends are looked at."""
+        self._attend_open_order(again=True)
+        await self._refresh_instrument()
+        price = self._engagement.price
+        if price is not None and self._engagement.feed_is_up:
+            await self._evaluate(Signal.HOLD, price)
+        self._engage()
+
+    async def _on_touch(self, price: Decimal) -> None:
+        self._engagement.touched(price)
+        await self._refresh_instrument()
+        decision = self._decide(self._price_moved(price))
+        if decision.intent is None and decision.state != self._state():
+            self._cached.hold(decision.state)
+            await self._write_mark()
+        elif decision.intent is None or await self._apply(self._price_moved(price)) is not Result.COMMITTED:
+            self._engage_later(IDLE_TOUCH_PAUSE_S)
+
+    async def _write_mark(self) -> None:
+        """Write the high-water mark, at most once a second."""
+        wait_s = self._mark_written_at + MARK_EVERY_S - self.context.clock.monotonic()
+        if wait_s > 0:
+            self.context.start_timer("mark", _WriteMark(), after_s=wait_s)
+            self._engage()
+            return
+        self._mark_written_at = self.context.clock.monotonic()
+        await self._apply(self._price_moved(self._engagement.price or Decimal(0)))
+        self._engage()
+
+    async def _settle(self, settled: OrderSettled) -> None:
+        self._unsettled = settled
+        event = OutcomeArrived(order=settled.order, outcome=settled.outcome, at=self._now())
+        result = await self._apply(event, Settlement(order=settled.order, outcome=settled.outcome))
+        if result is Result.LATER:
+            return
+        self._unsettled = None
+        if isinstance(settled.outcome, Rejected):
+            self._on_rejected(settled.outcome, settled.order.side)
+        else:
+            self._free_base = None
+
+    def _on_rejected(self, rejected: Rejected, side: Side) -> None:
+        self._instrument_until = 0.0
+        self._engagement.touched(self._engagement.price or Decimal(0))
+        self._engage_later(REFUSED_PAUSE_S)
+        if rejected.code == INSUFFICIENT and side is Side.SELL and self._instrument is not None:
+            self._engagement.look_up_free(self._row().config, self._instrument.base_asset)
+
+    async def _apply(self, event: Input, settles: Settlement | None = None) -> Result:
+        """Decide and commit; then do what the new state asks for."""
+        result = await self._cached.apply(
+            lambda row, state: decide(row.config, state, event, instrument=self._instrument), settles
+        )
+        match result:
+            case Result.COMMITTED:
+                self._attend_open_order()
+                self._follow_state()
+            case Result.LATER:
+                self._retry_later()
+            case Result.GONE:
+                self._gone = True
+            case Result.UNCHANGED:
+                pass
+        return result
+
+    def _follow_state(self) -> None:
+        if needs_market(self._state()):
+            self._engage()
+        else:
+            self._engagement.release()
+            self.context.cancel_timer("tick")
+
+    def _attend_open_order(self, *, again: bool = False) -> None:
+        """Send the order that was just committed, once; ask about any other that is open."""
+        row = self._row()
+        unsent = self._cached.take_unsent()
+        if unsent is not None:
+            if not self._engagement.send(row.config, unsent):
+                outcome = NeverSent(message="the desks have too much mail")
+                self.context.ref.tell(OrderSettled(order=unsent, outcome=outcome))
+            self._attending = unsent.number
+        elif row.open_order is not None and row.state.open_order_number == row.open_order.number:
+            if again or self._attending != row.open_order.number:
+                self._attending = row.open_order.number
+                self._engagement.resolve(row.config, row.open_order)
+
+    async def _refresh_instrument(self) -> None:
+        now = self.context.clock.monotonic()
+        if self._instrument is not None and now < self._instrument_until:
+            return
+        config = self._row().config
+        try:
+            self._instrument = await self._surroundings.symbols.instrument(config.venue, config.symbol)
+            self._instrument_until = now + INSTRUMENT_AGE_S
+        except (Unavailable, Missing):
+            # The rules known so far stay in force; without any, nothing is intended.
+            self._engage_later(RETRY_AFTER_S)
+
+    def _engage(self) -> None:
+        self._engagement.engage(self._row().config, self._state())
+
+    def _engage_later(self, after_s: float) -> None:
+        self.context.start_timer("rearm", _Rearm(), after_s=after_s)
+
+    def _retry_later(self) -> None:
+        self.context.start_timer("retry", Reload(), after_s=RETRY_AFTER_S)
+
+    def _price_moved(self, price: Decimal) -> PriceMoved:
+        return PriceMoved(price_quote=price, at=self._now(), free_base=self._free_base)
+
+    def _decide(self, event: Input) -> Decision:
+        return decide(self._row().config, self._state(), event, instrument=self._instrument)
+
+    def _row(self) -> BotRow:
+        assert self._cached.row is not None  # noqa: S101 - messages are handled only once it was read
+        return self._cached.row
+
+    def _state(self) -> BotState:
+        assert self._cached.state is not None  # noqa: S101 - there exactly when the row is
+        return self._cached.state
+
+    def _now(self) -> datetime:
+        return self.context.clock.now()

@@ -1,0 +1,150 @@
+"""A bot's row as its actor knows it: read, decided upon, committed.
+
+The cache is valid for one version. A refused commit means that the row has moved on: it is read again
+and the same input is decided anew. After a commit whose answer was lost, the row tells what happened.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from botwarden.actors.announcer import Announce
+from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.committer import Commit
+from botwarden.actors.loading import BotRow, read_rows
+from botwarden.errors import Unavailable
+from botwarden.persistence.commits import Change, Committed, CommitUnavailable, Conflict, Doubtful, Settlement
+from botwarden.persistence.database import Database
+from botwarden.runtime import AskTimeout
+from botwarden.trading.bot import BotId, BotState
+from botwarden.trading.guard import raise_high
+from botwarden.trading.machine import Decision
+from botwarden.trading.orders import Order
+
+#: A change is decided anew this often when the row keeps moving; then it has to come again.
+TRIES = 10
+
+COMMIT_WITHIN_S = 30.0
+
+
+class Result(Enum):
+    """What became of an input."""
+
+    COMMITTED = auto()
+    #: The input changes nothing.
+    UNCHANGED = auto()
+    #: The database could not be asked, or its answer is in doubt: read again in a moment.
+    LATER = auto()
+    #: The bot does not exist any more, or another replica holds it.
+    GONE = auto()
+
+
+class CommitRefusedError(Exception):
+    """The database refused a change for a reason that trying again will not cure: a bug."""
+
+
+#: What an input makes of the present row. Called anew for each version that is met.
+Decide = Callable[[BotRow, BotState], Decision]
+
+
+class CachedRow:
+    """One bot's row; `row` and `state` are there once it was read."""
+
+    def __init__(
+        self, bot_id: BotId, database: Database, colleagues: Colleagues, row: BotRow | None
+    ) -> None:
+        self._bot_id = bot_id
+        self._database = database
+        self._colleagues = colleagues
+        self.row = row
+        #: The row's state, with a high-water mark that may not be written yet.
+        self.state = row.state if row is not None else None
+        #: Number of an order that was intended by a commit whose answer was lost.
+        self._doubtful_number: int | None = None
+        self._unsent: Order | None = None
+
+    def take_unsent(self) -> Order | None:
+        """Return the order that this process committed and has handed to nobody, once."""
+        order, self._unsent = self._unsent, None
+        return order
+
+    def hold(self, state: BotState) -> None:
+        """Keep a raised high-water mark in memory; the next commit writes it."""
+        self.state = state
+
+    async def read(self) -> Result:
+        """Read the row again; what others committed is announced once more, in case their word was lost."""
+        try:
+            found = await read_rows(self._database, [self._bot_id])
+        except Unavailable:
+            return Result.LATER
+        known = self.row
+        if not found or (known is not None and found[0].state.term != known.state.term):
+            return Result.GONE
+        row = found[0]
+        if known is None or row.state.version != known.state.version:
+            self._colleagues.announcer.tell(Announce(states=[row.state]))
+        self.state = self._with_high_water(row)
+        self.row = row
+        self._recognise(row)
+        return Result.COMMITTED
+
+    async def apply(self, decide: Decide, settles: Settlement | None = None) -> Result:
+        """Decide, commit, and decide again on the newer row where the commit was refused."""
+        for _ in range(TRIES):
+            row, state = self.row, self.state
+            if row is None or state is None:
+                return Result.LATER
+            if settles is not None and state.open_order_number != settles.order.number:
+                return Result.UNCHANGED
+            decision = decide(row, state)
+            if settles is None and decision.intent is None and decision.state == row.state:
+                return Result.UNCHANGED
+            result = await self._commit(row, decision, settles)
+            if result is not None:
+                return result
+            if (reading := await self.read()) is not Result.COMMITTED:
+                return reading
+        return Result.LATER
+
+    async def _commit(self, row: BotRow, decision: Decision, settles: Settlement | None) -> Result | None:
+        change = Change(config=row.config, before=row.state, decision=decision, settles=settles)
+        try:
+            outcome = await self._colleagues.committer.ask(
+                lambda reply: Commit(change=change, reply=reply), within_s=COMMIT_WITHIN_S
+            )
+        except AskTimeout:
+            outcome = Doubtful(message="the committer did not answer")
+        match outcome:
+            case Committed(state=state, order=order):
+                open_order = order if state.open_order_number is not None else None
+                self.row = BotRow(config=row.config, state=state, open_order=open_order or row.open_order)
+                self.state = state
+                self._unsent = order
+                return Result.COMMITTED
+            case Conflict():
+                return None
+            case CommitUnavailable():
+                return Result.LATER
+            case Doubtful():
+                self._doubtful_number = decision.intent.number if decision.intent else None
+                return Result.LATER
+            case failed:
+                raise CommitRefusedError(failed.message)
+
+    def _recognise(self, row: BotRow) -> None:
+        """Take up an order of ours whose commit was in doubt: it stands, and nobody has sent it."""
+        if row.open_order is not None and row.open_order.number == self._doubtful_number:
+            self._unsent = row.open_order
+        self._doubtful_number = None
+
+    def _with_high_water(self, row: BotRow) -> BotState:
+        """Return the row's state with the mark that was held in memory, unless its owner wrote another."""
+        held, known = self.state, self.row
+        if held is None or known is None or held.max_price_since_entry is None:
+            return row.state
+        same_position = row.state.in_position and row.state.entry_price == held.entry_price
+        if same_position and row.state.max_price_since_entry == known.state.max_price_since_entry:
+            return raise_high(row.config, row.state, held.max_price_since_entry)
+        return row.state
+
+

@@ -1,0 +1,21 @@
+"""The references that a bot's actor talks to."""
+
+from dataclasses import dataclass
+
+from botwarden.actors.announcer import Announce
+from botwarden.actors.committer import Commit
+from botwarden.actors.market_feed import FeedMessage
+from botwarden.actors.order_desk import DeskMessage
+from botwarden.actors.progress import Ran
+from botwarden.runtime import Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colleagues:
+    """One of each on a replica, shared by all its bots."""
+
+    committer: Ref[Commit]
+    announcer: Ref[Announce]
+    desks: Ref[DeskMessage]
+    feeds: Ref[FeedMessage]
+    progress: Ref[Ran]

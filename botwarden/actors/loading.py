@@ -1,0 +1,33 @@
+"""Reading bots with what an actor needs to take them up."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from botwarden.persistence.database import Database
+from botwarden.persistence.open_orders import read_open_orders
+from botwarden.persistence.slots import load_bots
+from botwarden.trading.bot import BotConfig, BotId, BotState
+from botwarden.trading.orders import Order
+
+
+class BotRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot as the database has it, at one version."""
+
+    config: BotConfig
+    state: BotState
+    #: The order whose outcome is not settled yet; present exactly when the state names one.
+    open_order: Order | None
+
+
+async def read_rows(database: Database, bot_ids: Sequence[BotId]) -> list[BotRow]:
+    """Return those of the bots that exist, in id order. Raises `Unavailable`."""
+    if not bot_ids:
+        return []
+    async with database.begin() as tx:
+        loaded = await load_bots(tx, bot_ids=bot_ids)
+        waiting = [state.bot_id for _, state in loaded if state.open_order_number is not None]
+        open_orders = await read_open_orders(tx, waiting) if waiting else {}
+    return [
+        BotRow(config=config, state=state, open_order=open_orders.get(state.bot_id)) for config, state in loaded
+    ]

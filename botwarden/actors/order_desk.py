@@ -1,0 +1,243 @@
+"""The desks: one for each API key, behind one door.
+
+    bot ──Enroll/Send/Resolve/LookUpFree──▶ desks ──▶ desk of the key ──spawns──▶ order
+    bot ◀──DeskReady/DeskFailed/OrderSettled/FreeBalance──────┘
+
+A desk owns the account's client. That it cannot be opened is a state of its bots, not a crash, and is
+tried again; orders that arrive meanwhile are never sent, or wait to be asked about.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botwarden.actors.order import OrderActor, OrderSettled, SendOnce
+from botwarden.actors.surroundings import Surroundings
+from botwarden.errors import Missing, Unavailable
+from botwarden.exchange.errors import ClientFailed, UnreadableSecret
+from botwarden.exchange.port import Account
+from botwarden.runtime import Actor, ChildSpec, Intensity, Ref, Restart
+from botwarden.trading.bot import ApiKeyId, BotId, Status, Venue
+from botwarden.trading.orders import NeverSent, Order
+
+#: A desk or an order actor is never given up: what it is for stays to be done.
+NEVER_GIVE_UP = Intensity(restarts=1_000_000_000, within_s=60.0)
+
+REOPEN_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskReady:
+    """Orders of this key can be placed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskFailed:
+    """Orders of this key cannot be placed now, and why."""
+
+    status: Status
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeBalance:
+    """What the account has free of the bot's coin."""
+
+    free_base: Decimal
+
+
+#: What a desk tells a bot.
+DeskNotice = DeskReady | DeskFailed | FreeBalance | OrderSettled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskKey:
+    """Which desk is meant."""
+
+    venue: Venue
+    api_key_id: ApiKeyId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enroll:
+    """Tell this bot now, and whenever it changes, whether the desk can place orders."""
+
+    desk: DeskKey
+    bot_id: BotId
+    bot: Ref[DeskNotice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """The bot needs no desk any more."""
+
+    desk: DeskKey
+    bot_id: BotId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Place this order, which was committed a moment ago by this process and handed to nobody yet."""
+
+    desk: DeskKey
+    order: Order
+    bot: Ref[DeskNotice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Find out what became of this order; it may have been sent."""
+
+    desk: DeskKey
+    order: Order
+    bot: Ref[DeskNotice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUpFree:
+    """Tell the bot how much of the asset the account has free."""
+
+    desk: DeskKey
+    asset: str
+    bot: Ref[DeskNotice]
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Open the account, again."""
+
+
+DeskMessage = Enroll | Leave | Send | Resolve | LookUpFree
+
+
+class OrderDeskActor(Actor[DeskMessage | _Open]):
+    """The desk of one API key."""
+
+    def __init__(self, surroundings: Surroundings, key: DeskKey, enrolled: dict[BotId, Ref[DeskNotice]]) -> None:
+        self._surroundings = surroundings
+        self._key = key
+        #: Outlives this object, so that a restarted desk still knows whom to tell.
+        self._enrolled = enrolled
+        self._account: Account | None = None
+        self._failure = DeskFailed(status=Status.ERROR_CLIENT, message="the exchange client is being opened")
+
+    async def started(self) -> None:
+        """Open the account; a failure is told to the bots and tried again."""
+        await self._open()
+
+    async def stopped(self) -> None:
+        """Close the client."""
+        if self._account is not None:
+            await self._account.close()
+
+    async def receive(self, message: DeskMessage | _Open, /) -> None:
+        """Serve one bot, or try to open again."""
+        match message:
+            case Enroll(bot_id=bot_id, bot=bot):
+                self._enrolled[bot_id] = bot
+                bot.tell(self._notice())
+            case Leave(bot_id=bot_id):
+                self._enrolled.pop(bot_id, None)
+            case Send(order=order, bot=bot):
+                await self._send(order, bot)
+            case Resolve(order=order, bot=bot):
+                await self._attend(order, bot, SendOnce(granted=False))
+            case LookUpFree(asset=asset, bot=bot):
+                await self._look_up_free(asset, bot)
+            case _Open():
+                await self._open()
+
+    async def _open(self) -> None:
+        try:
+            self._account = await self._surroundings.exchange.account(self._key.venue, self._key.api_key_id)
+        except Missing as missing:
+            self._fail(Status.ERROR_KEYS_MISSING, missing)
+        except UnreadableSecret as unreadable:
+            self._fail(Status.ERROR_KEY_DECRYPT, unreadable)
+        except (ClientFailed, Unavailable) as failed:
+            self._fail(Status.ERROR_CLIENT, failed)
+        for bot in self._enrolled.values():
+            bot.tell(self._notice())
+
+    def _fail(self, status: Status, error: Exception) -> None:
+        self._failure = DeskFailed(status=status, message=str(error))
+        self.context.start_timer("open", _Open(), after_s=REOPEN_AFTER_S)
+
+    def _notice(self) -> DeskReady | DeskFailed:
+        return DeskReady() if self._account is not None else self._failure
+
+    async def _send(self, order: Order, bot: Ref[DeskNotice]) -> None:
+        if self._account is None:
+            bot.tell(OrderSettled(order=order, outcome=NeverSent(message=self._failure.message)))
+        else:
+            await self._attend(order, bot, SendOnce(granted=True))
+
+    async def _attend(self, order: Order, bot: Ref[DeskNotice], permission: SendOnce) -> None:
+        if self._account is None:
+            # Whatever became of it can only be asked with the key: the bot's order stays open until then.
+            self.context.start_timer(
+                f"resolve:{order.client_order_id}",
+                Resolve(desk=self._key, order=order, bot=bot),
+                after_s=REOPEN_AFTER_S,
+            )
+            return
+        account = self._account
+        name = f"order:{order.client_order_id}"
+        if self.context.has_child(name):
+            return  # It is being attended to already, and will tell the bot.
+        await self.context.spawn(
+            ChildSpec(
+                name=name,
+                start=lambda: OrderActor(
+                    order=order,
+                    venue=self._key.venue,
+                    account=account,
+                    venue_clock=self._surroundings.exchange.market(self._key.venue).clock,
+                    rules=self._surroundings.rules,
+                    permission=permission,
+                    bot=bot,
+                ),
+                restart=Restart.TRANSIENT,
+                intensity=NEVER_GIVE_UP,
+                stop_within_s=self._surroundings.rules.receive_window.total_seconds(),
+                wait=False,
+            )
+        )
+
+    async def _look_up_free(self, asset: str, bot: Ref[DeskNotice]) -> None:
+        if self._account is None:
+            return
+        try:
+            balances = await self._account.balances()
+        except Unavailable:
+            return  # The bot asks again when the venue refuses again.
+        free = next((balance.free for balance in balances if balance.asset == asset), Decimal(0))
+        bot.tell(FreeBalance(free_base=free))
+
+
+class DesksActor(Actor[DeskMessage]):
+    """Finds the desk of a key, opening it at the first need."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._desks: dict[DeskKey, Ref[DeskMessage]] = {}
+
+    async def receive(self, message: DeskMessage, /) -> None:
+        """Pass the message on."""
+        desk = self._desks.get(message.desk)
+        if desk is None:
+            desk = self._desks[message.desk] = await self._spawn(message.desk)
+        if not desk.tell(message) and isinstance(message, Send):
+            outcome = NeverSent(message="the desk has too much mail")
+            message.bot.tell(OrderSettled(order=message.order, outcome=outcome))
+
+    async def _spawn(self, key: DeskKey) -> Ref[DeskMessage]:
+        enrolled: dict[BotId, Ref[DeskNotice]] = {}
+        return await self.context.spawn(
+            ChildSpec(
+                name=f"desk:{key.venue}:{key.api_key_id}",
+                start=lambda: OrderDeskActor(self._surroundings, key, enrolled),
+                restart=Restart.PERMANENT,
+                intensity=NEVER_GIVE_UP,
+                wait=False,
+            )
+        )
