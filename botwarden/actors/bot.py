@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from botwarden.actors.cached_row import CachedRow, Result
+from botwarden.actors.cached_row import CachedRow, Decide, Result
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.engagement import Engagement, needs_market
 from botwarden.actors.loading import BotRow
@@ -24,7 +24,7 @@ from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Missing, Unavailable
 from botwarden.persistence.commits import Settlement
 from botwarden.runtime import Actor, InboxSpec, Next
-from botwarden.trading.bot import BotId, BotState, Status
+from botwarden.trading.bot import BotId, BotState, Cause, Status
 from botwarden.trading.instruments import Instrument
 from botwarden.trading.machine import (
     Adopted,
@@ -55,7 +55,13 @@ INSTRUMENT_AGE_S = 3600.0
 #: Insufficient balance. Source: Binance spot API, errors, -2010.
 INSUFFICIENT = -2010
 
-DESK_STATUSES = frozenset({Status.ERROR_KEYS_MISSING, Status.ERROR_KEY_DECRYPT, Status.ERROR_CLIENT})
+#: Statuses that are left by themselves when feed and desk are there.
+SURROUNDINGS = frozenset(
+    {Status.ERROR_PRICE, Status.ERROR_KEYS_MISSING, Status.ERROR_KEY_DECRYPT, Status.ERROR_CLIENT}
+)
+
+#: How often an open order is brought to the desk's mind again.
+REMIND_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,21 @@ class Reload:
     """The row may have moved on: read it again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """The row was seen at this version."""
+
+    version: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Tick:
     """The check interval has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Remind:
+    """An order is open still: see that somebody asks about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +96,11 @@ class _WriteMark:
     """Write the high-water mark."""
 
 
-BotMessage = Reload | FeedNotice | DeskNotice | _Tick | _Rearm | _WriteMark
+BotMessage = Reload | Swept | FeedNotice | DeskNotice | _Tick | _Remind | _Rearm | _WriteMark
 
 _CONFLATED: dict[type, str] = {
     Reload: "reload",
+    Swept: "swept",
     PriceTouched: "price",
     SignalGiven: "signal",
     FeedLost: "feed",
@@ -89,6 +108,7 @@ _CONFLATED: dict[type, str] = {
     DeskReady: "desk",
     DeskFailed: "desk",
     _Tick: "tick",
+    _Remind: "remind",
     _Rearm: "rearm",
     _WriteMark: "mark",
 }
@@ -115,6 +135,7 @@ class BotActor(Actor[BotMessage]):
         self._unsettled: OrderSettled | None = None
         self._free_base: Decimal | None = None
         self._mark_written_at = 0.0
+        self._tick_every_s: int | None = None
         #: Number of the open order that the desk was last told about.
         self._attending: int | None = None
         self._gone = False
@@ -133,13 +154,13 @@ class BotActor(Actor[BotMessage]):
 
     async def receive(self, message: BotMessage, /) -> Next:
         """Handle one message; stop when the bot is gone or another replica's."""
-        if isinstance(message, Reload):
+        if isinstance(message, Reload) or (isinstance(message, Swept) and self._is_behind(message.version)):
             await self._reload()
-        elif self._cached.row is not None:
+        elif self._cached.row is not None and not isinstance(message, Swept):
             await self._handle(message)
         return Next.STOP if self._gone else Next.CONTINUE
 
-    async def _handle(self, message: FeedNotice | DeskNotice | _Tick | _Rearm | _WriteMark) -> None:
+    async def _handle(self, message: FeedNotice | DeskNotice | _Tick | _Remind | _Rearm | _WriteMark) -> None:
         match message:
             case PriceTouched(price_quote=price):
                 await self._on_touch(price)
@@ -149,31 +170,39 @@ class BotActor(Actor[BotMessage]):
                 await self._settle(message)
             case _Tick():
                 await self._on_tick()
+            case _Remind():
+                self._attend_open_order(again=True)
             case _Rearm():
-                self._engage()
+                self._follow_state()
             case _WriteMark():
                 await self._write_mark()
             case _:
                 await self._on_surroundings(message)
 
     async def _on_surroundings(self, notice: FeedLost | FeedRestored | DeskReady | DeskFailed | FreeBalance) -> None:
-        engagement = self._engagement
         match notice:
-            case FeedLost(message=reason):
-                engagement.feed_is_up = False
-                await self._apply(Disturbed(status=Status.ERROR_PRICE, message=reason, at=self._now()))
-            case FeedRestored(price_quote=price):
-                engagement.feed_is_up, engagement.price = True, price
-                await self._recover({Status.ERROR_PRICE})
-            case DeskFailed(status=status, message=reason):
-                engagement.desk_is_up = False
-                await self._apply(Disturbed(status=status, message=reason, at=self._now()))
-            case DeskReady():
-                engagement.desk_is_up = True
-                await self._recover(DESK_STATUSES)
+            case FeedLost() | FeedRestored():
+                self._engagement.feed = notice
+            case DeskFailed() | DeskReady():
+                self._engagement.desk = notice
             case FreeBalance(free_base=free):
                 self._free_base = free
                 self._engage()
+                return
+        if isinstance(notice, FeedRestored):
+            self._engagement.price = notice.price_quote
+        await self._face_surroundings()
+
+    async def _face_surroundings(self) -> None:
+        """Show what is missing as a status; take it back when it is there again; then go to work."""
+        trouble = self._engagement.trouble
+        if trouble is not None:
+            await self._apply(Disturbed(status=trouble[0], message=trouble[1], at=self._now()))
+        elif self._engagement.is_ready:
+            status = self._state().status
+            if status in SURROUNDINGS:
+                await self._apply(Recovered(status=status, at=self._now()))
+            await self._adopt()
 
     async def _reload(self) -> None:
         match await self._cached.read():
@@ -189,28 +218,16 @@ class BotActor(Actor[BotMessage]):
         if self._unsettled is not None:
             await self._settle(self._unsettled)
         self._attend_open_order()
-        state = self._state()
-        if not needs_market(state):
-            self._engagement.release()
-            self.context.cancel_timer("tick")
-            return
-        if not self._engagement.is_engaged and state.is_active:
-            self.context.start_interval("tick", _Tick(), every_s=self._row().config.check_interval_seconds)
-        self._engage()
-        await self._refresh_instrument()
-        await self._adopt()
+        self._follow_state()
+        if needs_market(self._state()):
+            await self._refresh_instrument()
+            await self._face_surroundings()
 
     async def _adopt(self) -> None:
-        """Once feed and desk are there: stopped → pending → running."""
-        while self._engagement.is_ready and self._state().status in (Status.STOPPED, Status.PENDING):
+        """Feed and desk are there: stopped → pending → running."""
+        while self._state().is_active and self._state().status in (Status.STOPPED, Status.PENDING):
             if await self._apply(Adopted(at=self._now())) is not Result.COMMITTED:
                 return
-
-    async def _recover(self, causes: "set[Status] | frozenset[Status]") -> None:
-        status = self._state().status
-        if status in causes:
-            await self._apply(Recovered(status=status, at=self._now()))
-        await self._adopt()
 
     async def _evaluate(self, signal: Signal, price: Decimal) -> None:
         self._engagement.price = price
@@ -221,11 +238,9 @@ class BotActor(Actor[BotMessage]):
 
     async def _on_tick(self) -> None:
         """The strategy has nothing new to say, but limits, rules and open ends are looked at."""
-        self._attend_open_order(again=True)
         await self._refresh_instrument()
-        price = self._engagement.price
-        if price is not None and self._engagement.feed_is_up:
-            await self._evaluate(Signal.HOLD, price)
+        if self._engagement.price is not None and self._engagement.is_ready:
+            await self._evaluate(Signal.HOLD, self._engagement.price)
         self._engage()
 
     async def _on_touch(self, price: Decimal) -> None:
@@ -246,7 +261,7 @@ class BotActor(Actor[BotMessage]):
             self._engage()
             return
         self._mark_written_at = self.context.clock.monotonic()
-        await self._apply(self._price_moved(self._engagement.price or Decimal(0)))
+        await self._commit_with(lambda _, state: Decision(state=state, cause=Cause.RISK, kind="mark.raised"))
         self._engage()
 
     async def _settle(self, settled: OrderSettled) -> None:
@@ -270,9 +285,12 @@ class BotActor(Actor[BotMessage]):
 
     async def _apply(self, event: Input, settles: Settlement | None = None) -> Result:
         """Decide and commit; then do what the new state asks for."""
-        result = await self._cached.apply(
+        return await self._commit_with(
             lambda row, state: decide(row.config, state, event, instrument=self._instrument), settles
         )
+
+    async def _commit_with(self, decide_on: Decide, settles: Settlement | None = None) -> Result:
+        result = await self._cached.apply(decide_on, settles)
         match result:
             case Result.COMMITTED:
                 self._attend_open_order()
@@ -286,25 +304,33 @@ class BotActor(Actor[BotMessage]):
         return result
 
     def _follow_state(self) -> None:
+        """Ask feed and desk for what this state needs."""
+        config = self._row().config
+        tick_every_s = config.check_interval_seconds if self._state().is_active else None
+        if tick_every_s != self._tick_every_s:
+            self._tick_every_s = tick_every_s
+            self.context.cancel_timer("tick")
+            if tick_every_s is not None:
+                self.context.start_interval("tick", _Tick(), every_s=tick_every_s)
         if needs_market(self._state()):
             self._engage()
         else:
             self._engagement.release()
-            self.context.cancel_timer("tick")
 
     def _attend_open_order(self, *, again: bool = False) -> None:
-        """Send the order that was just committed, once; ask about any other that is open."""
+        """Send the order that was just committed, once; have any other that is open asked about."""
         row = self._row()
         unsent = self._cached.take_unsent()
         if unsent is not None:
+            self._attending = unsent.number
             if not self._engagement.send(row.config, unsent):
                 outcome = NeverSent(message="the desks have too much mail")
                 self.context.ref.tell(OrderSettled(order=unsent, outcome=outcome))
-            self._attending = unsent.number
-        elif row.open_order is not None and row.state.open_order_number == row.open_order.number:
-            if again or self._attending != row.open_order.number:
-                self._attending = row.open_order.number
-                self._engagement.resolve(row.config, row.open_order)
+        elif row.open_order is not None and (again or self._attending != row.open_order.number):
+            self._attending = row.open_order.number
+            self._engagement.resolve(row.config, row.open_order)
+        if row.open_order is not None:
+            self.context.start_timer("remind", _Remind(), after_s=REMIND_EVERY_S)
 
     async def _refresh_instrument(self) -> None:
         now = self.context.clock.monotonic()
@@ -332,6 +358,9 @@ class BotActor(Actor[BotMessage]):
 
     def _decide(self, event: Input) -> Decision:
         return decide(self._row().config, self._state(), event, instrument=self._instrument)
+
+    def _is_behind(self, version: int) -> bool:
+        return self._cached.row is None or self._cached.row.state.version < version
 
     def _row(self) -> BotRow:
         assert self._cached.row is not None  # noqa: S101 - messages are handled only once it was read

@@ -116,8 +116,8 @@ class CachedRow:
             outcome = Doubtful(message="the committer did not answer")
         match outcome:
             case Committed(state=state, order=order):
-                open_order = order if state.open_order_number is not None else None
-                self.row = BotRow(config=row.config, state=state, open_order=open_order or row.open_order)
+                still_open = order or row.open_order if state.open_order_number is not None else None
+                self.row = BotRow(config=row.config, state=state, open_order=still_open)
                 self.state = state
                 self._unsent = order
                 return Result.COMMITTED

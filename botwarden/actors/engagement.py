@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from botwarden.actors.colleagues import Colleagues
-from botwarden.actors.market_feed import FeedKey, Unwatch, Watch
-from botwarden.actors.order_desk import DeskKey, Enroll, Leave, LookUpFree, Resolve, Send
+from botwarden.actors.market_feed import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
+from botwarden.actors.order_desk import DeskFailed, DeskKey, DeskReady, Enroll, Leave, LookUpFree, Resolve, Send
 from botwarden.actors.signals import SignalKey
 from botwarden.runtime import Ref
 from botwarden.trading.bot import BotConfig, BotState, HaltedBy, Status
@@ -28,20 +28,25 @@ class Engagement:
         self._colleagues = colleagues
         self._watch: Watch | None = None
         self._enrolled: Enroll | None = None
-        self.feed_is_up = False
-        self.desk_is_up = False
+        #: What feed and desk last said; nothing yet at the start.
+        self.feed: FeedLost | FeedRestored | None = None
+        self.desk: DeskFailed | DeskReady | None = None
         #: The last price that the feed said.
         self.price: Decimal | None = None
 
     @property
-    def is_engaged(self) -> bool:
-        """Whether feed and desk know this bot."""
-        return self._watch is not None
-
-    @property
     def is_ready(self) -> bool:
         """Whether the bot could trade now."""
-        return self.feed_is_up and self.desk_is_up
+        return isinstance(self.feed, FeedRestored) and isinstance(self.desk, DeskReady)
+
+    @property
+    def trouble(self) -> tuple[Status, str] | None:
+        """What keeps the bot from trading, as a status and a message."""
+        if isinstance(self.desk, DeskFailed):
+            return self.desk.status, self.desk.message
+        if isinstance(self.feed, FeedLost):
+            return Status.ERROR_PRICE, self.feed.message
+        return None
 
     def engage(self, config: BotConfig, state: BotState) -> None:
         """Watch the market as this state needs it, and keep in touch with the desk."""
@@ -63,7 +68,7 @@ class Engagement:
             self._colleagues.feeds.tell(Unwatch(feed=self._watch.feed, bot_id=self._watch.bot_id))
         self._watch = None
         self._leave_desk()
-        self.feed_is_up = self.desk_is_up = False
+        self.feed = self.desk = None
 
     def send(self, config: BotConfig, order: Order) -> bool:
         """Hand a committed order to the desk; False when the desk took nothing."""
@@ -84,6 +89,7 @@ class Engagement:
             bot=self._ref,
             thresholds=ASLEEP if state.open_order_number is not None else thresholds(config, state),
             signal=SignalKey.of(config) if hears_signals(state) else None,
+            greet=self.feed is None,
         )
         if self._watch is not None and self._watch.feed != watch.feed:
             self._colleagues.feeds.tell(Unwatch(feed=self._watch.feed, bot_id=config.id))

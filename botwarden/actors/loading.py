@@ -1,10 +1,10 @@
 """Reading bots with what an actor needs to take them up."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from botwarden.persistence.database import Database
+from botwarden.persistence.database import Database, Transaction
 from botwarden.persistence.open_orders import read_open_orders
 from botwarden.persistence.slots import load_bots
 from botwarden.trading.bot import BotConfig, BotId, BotState
@@ -25,9 +25,18 @@ async def read_rows(database: Database, bot_ids: Sequence[BotId]) -> list[BotRow
     if not bot_ids:
         return []
     async with database.begin() as tx:
-        loaded = await load_bots(tx, bot_ids=bot_ids)
-        waiting = [state.bot_id for _, state in loaded if state.open_order_number is not None]
-        open_orders = await read_open_orders(tx, waiting) if waiting else {}
+        return await _complete(tx, await load_bots(tx, bot_ids=bot_ids))
+
+
+async def read_rows_of_slots(database: Database, slots: Collection[int]) -> list[BotRow]:
+    """Return the bots of the slots, in id order. Raises `Unavailable`."""
+    async with database.begin() as tx:
+        return await _complete(tx, await load_bots(tx, slots=slots))
+
+
+async def _complete(tx: Transaction, bots: Sequence[tuple[BotConfig, BotState]]) -> list[BotRow]:
+    waiting = [state.bot_id for _, state in bots if state.open_order_number is not None]
+    open_orders = await read_open_orders(tx, waiting) if waiting else {}
     return [
-        BotRow(config=config, state=state, open_order=open_orders.get(state.bot_id)) for config, state in loaded
+        BotRow(config=config, state=state, open_order=open_orders.get(state.bot_id)) for config, state in bots
     ]

@@ -78,6 +78,8 @@ class Watch:
     bot: Ref[FeedNotice]
     thresholds: Thresholds
     signal: SignalKey | None
+    #: The bot has not heard yet whether prices come.
+    greet: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +159,6 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
                 self.context.ref.tell(_Heard(event=event))
 
     async def _watch(self, watch: Watch) -> None:
-        known = self._watches.get(watch.bot_id)
         self._watches[watch.bot_id] = watch
         self._book.arm(watch.bot_id, watch.thresholds)
         if watch.signal is not None:
@@ -165,7 +166,7 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
         for interval, series in self._series.items():
             if watch.signal is None or interval != watch.signal.interval:
                 series.drop(watch.bot_id)
-        if self._condition is not None and (known is None or known.bot is not watch.bot):
+        if self._condition is not None and watch.greet:
             watch.bot.tell(self._condition)
         if self._price is not None:
             self._wake(self._price)

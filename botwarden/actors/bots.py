@@ -1,0 +1,237 @@
+"""The bots of the slots that this replica holds: each an actor, none forgotten.
+
+    slot keeper ──Take/Drop──▶ bots ──spawns──▶ bot, bot, bot …
+    Redis ────────Wake───────▶  │ ──Reload────────▲
+    every second: sweep ──────▶ │ ──Swept(version)┘
+
+Redis only carries word; the sweep is what makes it true: within a second or two every bot whose row has
+moved on reads it again, and every new bot of a held slot is taken up. A bot that crashes too often is
+quarantined: its guard goes on without strategy code.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from botwarden.actors.bot import BOT_INBOX, BotActor, BotMessage, Reload, Swept
+from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.committer import Commit
+from botwarden.actors.loading import BotRow, read_rows, read_rows_of_slots
+from botwarden.actors.surroundings import Surroundings
+from botwarden.errors import Unavailable
+from botwarden.persistence.commits import Change, Committed
+from botwarden.persistence.slots import changed_since, claim_new_bots
+from botwarden.persistence.tables import SLOT_COUNT
+from botwarden.runtime import Actor, ChildGaveUp, ChildSpec, Ref, Reply, Restart, Terminated
+from botwarden.trading.bot import BotId
+from botwarden.trading.machine import Crashed, decide
+
+SWEEP_EVERY_S = 1.0
+
+#: A commit becomes visible later than its time stamp says; sweeps overlap by more than that can be.
+SWEEP_BACK_S = 10.0
+
+RETRY_AFTER_S = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """These slots are ours now, by this replica: take their bots up, those in position first."""
+
+    replica_id: int
+    slots: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Let go of these slots; answer when none of their bots runs here any more."""
+
+    slots: frozenset[int]
+    reply: Reply[None] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """Somebody wrote these bots' rows."""
+
+    bot_ids: Sequence[BotId]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """See whose row has moved on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quarantine:
+    """Hold this bot back: it failed too often."""
+
+    bot_id: BotId
+    message: str
+
+
+BotsMessage = Take | Drop | Wake
+
+
+class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
+    """Supervises the bots of the held slots."""
+
+    def __init__(self, surroundings: Surroundings, colleagues: Colleagues) -> None:
+        self._surroundings = surroundings
+        self._colleagues = colleagues
+        self._replica_id: int | None = None
+        self._slots: frozenset[int] = frozenset()
+        #: Slots whose bots could not be read yet.
+        self._unread: frozenset[int] = frozenset()
+        self._bots: dict[BotId, Ref[BotMessage]] = {}
+
+    async def started(self) -> None:
+        """Sweep once a second from now on."""
+        self.context.start_interval("sweep", _Sweep(), every_s=SWEEP_EVERY_S)
+
+    async def receive(self, message: BotsMessage | _Sweep | _Quarantine, /) -> None:
+        """Take up, let go, wake."""
+        match message:
+            case Take(replica_id=replica_id, slots=slots):
+                self._replica_id = replica_id
+                self._slots |= slots
+                self._unread |= slots
+                await self._read_slots()
+            case Drop(slots=slots, reply=reply):
+                await self._drop(slots)
+                if reply is not None:
+                    reply.send(None)
+            case Wake(bot_ids=bot_ids):
+                await self._wake(bot_ids)
+            case _Sweep():
+                await self._sweep()
+            case _Quarantine(bot_id=bot_id, message=reason):
+                await self._quarantine(bot_id, reason)
+
+    async def child_gave_up(self, failure: ChildGaveUp) -> None:
+        """Quarantine the bot; its neighbours notice nothing."""
+        bot_id = _bot_id_of(failure.name)
+        self._bots.pop(bot_id, None)
+        log.error("bot.quarantined", bot_id=bot_id, error=repr(failure.error), restarts=failure.restarts)
+        await self._quarantine(bot_id, f"crashed {failure.restarts} times: {type(failure.error).__name__}")
+
+    async def terminated(self, death: Terminated) -> None:
+        """Forget a bot that has ended: it was deleted, or is another replica's."""
+        self._bots.pop(_bot_id_of(death.name), None)
+
+    async def _read_slots(self) -> None:
+        if not self._unread:
+            return
+        try:
+            rows = await read_rows_of_slots(self._surroundings.database, self._unread)
+        except Unavailable:
+            return  # The next sweep tries again.
+        self._unread = frozenset()
+        await self._take_up(rows)
+
+    async def _take_up(self, rows: Sequence[BotRow]) -> None:
+        """Spawn the bots: positions first, because their stops must be watched before anything else."""
+        for row in sorted(rows, key=_urgency):
+            if row.config.id not in self._bots:
+                ref = await self.context.spawn(self._spec(row))
+                self.context.watch(ref)
+                self._bots[row.config.id] = ref
+
+    def _spec(self, row: BotRow) -> ChildSpec[BotMessage]:
+        handed_over = [row]
+
+        def start() -> BotActor:
+            # Only the first start gets the row that was read; a restart reads the database.
+            first = handed_over.pop() if handed_over else None
+            return BotActor(row.config.id, self._surroundings, self._colleagues, first)
+
+        return ChildSpec(
+            name=f"bot:{row.config.id}", start=start, restart=Restart.TRANSIENT, inbox=BOT_INBOX, wait=False
+        )
+
+    async def _drop(self, slots: Collection[int]) -> None:
+        self._slots -= frozenset(slots)
+        self._unread -= frozenset(slots)
+        for bot_id in [bot_id for bot_id in self._bots if slot_of(bot_id) in slots]:
+            await self.context.stop_child(self._bots.pop(bot_id))
+
+    async def _wake(self, bot_ids: Sequence[BotId]) -> None:
+        strangers = False
+        for bot_id in bot_ids:
+            if (ref := self._bots.get(bot_id)) is not None:
+                ref.tell(Reload())
+            else:
+                strangers = strangers or slot_of(bot_id) in self._slots
+        if strangers:
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        await self._read_slots()
+        if not self._slots or self._replica_id is None:
+            return
+        try:
+            async with self._surroundings.database.begin() as tx:
+                await claim_new_bots(tx, self._replica_id)
+                moved = await changed_since(tx, self._replica_id, SWEEP_BACK_S)
+        except Unavailable:
+            return
+        strangers = []
+        for bot_id, version in moved:
+            if (ref := self._bots.get(bot_id)) is not None:
+                ref.tell(Swept(version=version))
+            else:
+                strangers.append(bot_id)
+        await self._take_up_strangers(strangers)
+
+    async def _take_up_strangers(self, bot_ids: Sequence[BotId]) -> None:
+        try:
+            await self._take_up(await read_rows(self._surroundings.database, bot_ids))
+        except Unavailable:
+            return  # They are met again by the next sweep.
+
+    async def _quarantine(self, bot_id: BotId, reason: str) -> None:
+        """Commit the quarantine, then run the bot again with its guard alone."""
+        if not await self._commit_crash(bot_id, reason):
+            self.context.start_timer(
+                f"quarantine:{bot_id}", _Quarantine(bot_id=bot_id, message=reason), after_s=RETRY_AFTER_S
+            )
+        else:
+            await self._take_up_strangers([bot_id])
+
+    async def _commit_crash(self, bot_id: BotId, reason: str) -> bool:
+        try:
+            rows = await read_rows(self._surroundings.database, [bot_id])
+        except Unavailable:
+            return False
+        if not rows or slot_of(bot_id) not in self._slots:
+            return True
+        event = Crashed(message=reason, at=self.context.clock.now())
+        decision = decide(rows[0].config, rows[0].state, event, instrument=None)
+        if decision.state == rows[0].state:
+            return True
+        change = Change(config=rows[0].config, before=rows[0].state, decision=decision, settles=None)
+        outcome = await self._colleagues.committer.ask(
+            lambda reply: Commit(change=change, reply=reply), within_s=30.0
+        )
+        return isinstance(outcome, Committed)
+
+
+def slot_of(bot_id: BotId) -> int:
+    """Return the hash slot that the bot falls into."""
+    return bot_id % SLOT_COUNT
+
+
+def _bot_id_of(name: str) -> BotId:
+    return BotId(int(name.rpartition(":")[2]))
+
+
+def _urgency(row: BotRow) -> tuple[int, BotId]:
+    state = row.state
+    if state.in_position and state.is_active:
+        return 0, state.bot_id
+    if state.open_order_number is not None or state.close_requested_at is not None:
+        return 1, state.bot_id
+    return (2 if state.is_active else 3), state.bot_id
