@@ -1,0 +1,76 @@
+"""The root of a replica's actors.
+
+    warden ─┬─ announcer      tells the word of committed changes
+            ├─ committer      the only writer of bots' decisions
+            ├─ progress       when each bot was last evaluated
+            ├─ desks ── desk of a key ── order
+            ├─ feeds ── feed of a symbol
+            ├─ bots ── bot
+            ├─ day clock      turns the day
+            └─ slot keeper    beat, lock, slots, terms
+
+Children stop in reverse order: first the slots' keeper, so that nothing new is taken up; then the bots;
+the desks after them, so that an order under way is settled or left open for the next owner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botwarden.actors.announcer import AnnouncerActor
+from botwarden.actors.bots import BotsActor, Wake
+from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.committer import CommitterActor
+from botwarden.actors.day_clock import DayClockActor
+from botwarden.actors.market_feed import FeedsActor
+from botwarden.actors.order_desk import DesksActor
+from botwarden.actors.progress import ProgressActor
+from botwarden.actors.slot_keeper import SlotKeeperActor
+from botwarden.actors.surroundings import Surroundings
+from botwarden.runtime import Actor, ChildSpec, InboxSpec, Ref, Restart
+from botwarden.trading.bot import BotId
+
+#: One message of each of a hundred thousand bots may wait here.
+WIDE = InboxSpec[Any](capacity=200_000)
+
+DRAIN_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsWritten:
+    """Word from Redis: somebody wrote the rows of these bots."""
+
+    bot_ids: Sequence[BotId]
+
+
+class WardenActor(Actor[RowsWritten]):
+    """Starts everybody and passes on word from outside."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    async def started(self) -> None:
+        """Start the children in the order of their need."""
+        surroundings = self._surroundings
+        announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings))
+        colleagues = Colleagues(
+            announcer=announcer,
+            committer=await self._child("committer", lambda: CommitterActor(surroundings, announcer)),
+            progress=await self._child("progress", lambda: ProgressActor(surroundings)),
+            desks=await self._child("desks", lambda: DesksActor(surroundings)),
+            feeds=await self._child("feeds", lambda: FeedsActor(surroundings)),
+        )
+        self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues))
+        await self._child("day-clock", lambda: DayClockActor(surroundings, announcer))
+        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, self._bots))
+
+    async def receive(self, message: RowsWritten, /) -> None:
+        """Wake the bots whose rows were written."""
+        self._bots.tell(Wake(bot_ids=message.bot_ids))
+
+    async def _child(self, name: str, start: Any) -> Ref[Any]:
+        return await self.context.spawn(
+            ChildSpec(
+                name=name, start=start, restart=Restart.PERMANENT, inbox=WIDE, stop_within_s=DRAIN_WITHIN_S
+            )
+        )
