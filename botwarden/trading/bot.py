@@ -51,6 +51,7 @@ class Status(StrEnum):
     RUNNING = "running"
     WAITING_NO_SIGNAL = "waiting (no signal)"
     WAITING_BELOW_FILTERS = "waiting (qty below filters)"
+    WAITING_MARKET_CLOSED = "waiting (market closed)"
     PAUSED_MAX_TRADES = "paused (max_daily_trades reached)"
     PAUSED_MAX_LOSS = "paused (max_daily_loss reached)"
     PAUSED_TARGET = "paused (daily target reached)"

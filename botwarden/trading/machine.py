@@ -3,149 +3,54 @@
 HTTP, the bot's actor and the daily reset all go through `decide`. It never reads a clock, never does
 I/O and never raises for what the market or the venue does; it raises `Refused` and `Invalid` only for
 an owner's command that the state does not allow.
+
+    commands.py    start, stop, close            evaluation.py  the strategy's word: enter, leave, pause
+    state_put.py   the owner's PUT               guard.py       prices: stop-loss, trailing, take-profit
+    lifecycle.py   adopted, disturbed, crashed   settlement.py  how an order ended, and its booking
+    days.py        the day turns                 exits.py       the intent to sell
 """
 
-from datetime import date, datetime
-from decimal import Decimal
-from enum import StrEnum
-from typing import Any
+from typing import assert_never
 
-import msgspec
-
-from botwarden.trading.bot import BotConfig, BotState, Cause
-from botwarden.trading.instruments import Instrument
-from botwarden.trading.orders import Order, OrderIntent, Outcome, Trade
-
-
-class Signal(StrEnum):
-    """What a strategy says about the newest closed candle."""
-
-    BUY = "buy"
-    SELL = "sell"
-    HOLD = "hold"
-
-
-class StartRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The owner wants the bot to run."""
-
-    at: datetime
-
-
-class StopRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The owner wants the bot to stop; a position is kept."""
-
-    at: datetime
-
-
-class CloseRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The owner wants the position sold at market and the bot stopped."""
-
-    at: datetime
-
-
-class StatePut(msgspec.Struct, frozen=True, kw_only=True):
-    """The owner writes fields of the state; only the given ones change."""
-
-    changes: dict[str, Any]
-    at: datetime
-
-
-class Adopted(msgspec.Struct, frozen=True, kw_only=True):
-    """The holder has taken the bot up: its surroundings (keys, feed) are in order."""
-
-    at: datetime
-
-
-class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """The strategy has spoken; `signal` is HOLD when no new candle has closed since it last spoke."""
-
-    signal: Signal
-    price_quote: Decimal
-    at: datetime
-
-
-class PriceMoved(msgspec.Struct, frozen=True, kw_only=True):
-    """The market traded at this price: the guard looks, and a close request is carried out.
-
-    `free_base` bounds a sale by what the account has free, once the venue said that it has less.
-    """
-
-    price_quote: Decimal
-    at: datetime
-    free_base: Decimal | None = None
-
-
-class OutcomeArrived(msgspec.Struct, frozen=True, kw_only=True):
-    """How the open order ended."""
-
-    order: Order
-    outcome: Outcome
-    at: datetime
-
-
-class DayTurned(msgspec.Struct, frozen=True, kw_only=True):
-    """A UTC day began; the figures are what the trades of that day say (normally zero)."""
-
-    day: date
-    daily_pnl: Decimal
-    daily_trades_count: int
-    #: The setting BOTWARDEN_RESET_REACTIVATES=all: also what owners stopped starts again.
-    reactivate_all: bool
-    at: datetime
-
-
-class Disturbed(msgspec.Struct, frozen=True, kw_only=True):
-    """Something the bot needs is away: keys, client or prices. Not a crash; it passes."""
-
-    status: str
-    message: str
-    at: datetime
-
-
-class Recovered(msgspec.Struct, frozen=True, kw_only=True):
-    """The cause of `status` is gone."""
-
-    status: str
-    at: datetime
-
-
-class Crashed(msgspec.Struct, frozen=True, kw_only=True):
-    """The bot's actor failed too often: guard only, until its owner starts it or the day turns."""
-
-    message: str
-    at: datetime
-
-
-Input = (
-    StartRequested
-    | StopRequested
-    | CloseRequested
-    | StatePut
-    | Adopted
-    | Evaluated
-    | PriceMoved
-    | OutcomeArrived
-    | DayTurned
-    | Disturbed
-    | Recovered
-    | Crashed
+from botwarden.trading import commands, days, evaluation, guard, lifecycle, settlement, state_put
+from botwarden.trading.bot import BotConfig, BotState
+from botwarden.trading.decisions import (
+    Adopted,
+    CloseRequested,
+    Crashed,
+    DayTurned,
+    Decision,
+    Disturbed,
+    Evaluated,
+    Input,
+    OutcomeArrived,
+    PriceMoved,
+    Recovered,
+    Signal,
+    StartRequested,
+    StatePut,
+    StopRequested,
 )
+from botwarden.trading.instruments import Instrument
 
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows from an input: commit it all together, then act."""
-
-    #: The next state; equal to the given one when nothing changes. Its version is not raised here.
-    state: BotState
-    cause: Cause
-    #: What happened, as the audit trail names it: `bot.started`, `order.intended`, ...
-    kind: str
-    #: Present when an order shall be placed; `state.open_order_number` is then its number.
-    intent: OrderIntent | None = None
-    #: Present when a settled order executed anything.
-    trade: Trade | None = None
-    #: One sentence for the audit trail.
-    message: str | None = None
+__all__ = [
+    "Adopted",
+    "CloseRequested",
+    "Crashed",
+    "DayTurned",
+    "Decision",
+    "Disturbed",
+    "Evaluated",
+    "Input",
+    "OutcomeArrived",
+    "PriceMoved",
+    "Recovered",
+    "Signal",
+    "StartRequested",
+    "StatePut",
+    "StopRequested",
+    "decide",
+]
 
 
 def decide(config: BotConfig, state: BotState, event: Input, *, instrument: Instrument | None) -> Decision:
@@ -157,4 +62,51 @@ def decide(config: BotConfig, state: BotState, event: Input, *, instrument: Inst
         Refused: an owner's command that the state does not allow.
         Invalid: a `StatePut` that breaks a rule; every bad field is named.
     """
-    raise NotImplementedError
+    match event:
+        case StartRequested() | StopRequested() | CloseRequested() | StatePut():
+            return _obey(state, event)
+        case Evaluated():
+            return evaluation.evaluate(config, state, event, instrument)
+        case PriceMoved():
+            return guard.on_price(config, state, event, instrument)
+        case OutcomeArrived():
+            return settlement.settle(config, state, event, instrument)
+        case DayTurned():
+            return days.turn_day(config, state, event)
+        case Adopted():
+            return lifecycle.adopt(config, state, event, instrument)
+        case Disturbed() | Recovered() | Crashed():
+            return _note(config, state, event, instrument)
+        case _ as never:
+            assert_never(never)
+
+
+def _obey(state: BotState, command: StartRequested | StopRequested | CloseRequested | StatePut) -> Decision:
+    match command:
+        case StartRequested():
+            return commands.start(state)
+        case StopRequested():
+            return commands.stop(state)
+        case CloseRequested():
+            return commands.close(state, command)
+        case StatePut():
+            return state_put.put(state, command)
+        case _ as never:
+            assert_never(never)
+
+
+def _note(
+    config: BotConfig,
+    state: BotState,
+    failure: Disturbed | Recovered | Crashed,
+    instrument: Instrument | None,
+) -> Decision:
+    match failure:
+        case Disturbed():
+            return lifecycle.disturb(state, failure)
+        case Recovered():
+            return lifecycle.recover(config, state, failure, instrument)
+        case Crashed():
+            return lifecycle.quarantine(state, failure)
+        case _ as never:
+            assert_never(never)

@@ -1,0 +1,1 @@
+"""Strategies: what to do when a candle closes. One file each; `registry` knows them all."""
