@@ -179,7 +179,9 @@ class BotActor(Actor[BotMessage]):
             case _:
                 await self._on_surroundings(message)
 
-    async def _on_surroundings(self, notice: FeedLost | FeedRestored | DeskReady | DeskFailed | FreeBalance) -> None:
+    async def _on_surroundings(
+        self, notice: FeedLost | FeedRestored | DeskReady | DeskFailed | FreeBalance
+    ) -> None:
         match notice:
             case FeedLost() | FeedRestored():
                 self._engagement.feed = notice

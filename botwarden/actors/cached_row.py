@@ -49,9 +49,7 @@ Decide = Callable[[BotRow, BotState], Decision]
 class CachedRow:
     """One bot's row; `row` and `state` are there once it was read."""
 
-    def __init__(
-        self, bot_id: BotId, database: Database, colleagues: Colleagues, row: BotRow | None
-    ) -> None:
+    def __init__(self, bot_id: BotId, database: Database, colleagues: Colleagues, row: BotRow | None) -> None:
         self._bot_id = bot_id
         self._database = database
         self._colleagues = colleagues
@@ -146,5 +144,3 @@ class CachedRow:
         if same_position and row.state.max_price_since_entry == known.state.max_price_since_entry:
             return raise_high(row.config, row.state, held.max_price_since_entry)
         return row.state
-
-

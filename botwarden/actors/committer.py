@@ -71,5 +71,3 @@ class CommitterActor(Actor[Commit | _Flush]):
         states = [outcome.state for outcome in outcomes if isinstance(outcome, Committed)]
         if states:
             self._announcer.tell(Announce(states=states))
-
-

@@ -16,7 +16,7 @@ from botwarden.errors import Locked, Unavailable
 from botwarden.persistence.events import drop_partitions, ensure_partitions
 from botwarden.persistence.resets import ResetDone, TooEarly, reset_day
 from botwarden.runtime import Actor, Ref
-from botwarden.trading.days import next_reset
+from botwarden.trading.days import next_turn
 
 #: The wall clock may step: it is looked at this often at least.
 LOOK_EVERY_S = 30.0
@@ -51,7 +51,7 @@ class DayClockActor(Actor[Look]):
         now = self.context.clock.now()
         after_s = RETRY_AFTER_S
         if self._done == now.date() or await self._turn(now.date()):
-            after_s = min((next_reset(now) - now).total_seconds(), LOOK_EVERY_S)
+            after_s = min((next_turn(now) - now).total_seconds(), LOOK_EVERY_S)
         self.context.start_timer("look", message, after_s=after_s)
 
     async def _turn(self, day: date) -> bool:

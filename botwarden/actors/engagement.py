@@ -9,7 +9,16 @@ from typing import Any
 
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.market_feed import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
-from botwarden.actors.order_desk import DeskFailed, DeskKey, DeskReady, Enroll, Leave, LookUpFree, Resolve, Send
+from botwarden.actors.order_desk import (
+    DeskFailed,
+    DeskKey,
+    DeskReady,
+    Enroll,
+    Leave,
+    LookUpFree,
+    Resolve,
+    Send,
+)
 from botwarden.actors.signals import SignalKey
 from botwarden.runtime import Ref
 from botwarden.trading.bot import BotConfig, BotState, HaltedBy, Status
@@ -116,4 +125,3 @@ def hears_signals(state: BotState) -> bool:
 def needs_market(state: BotState) -> bool:
     """Return whether prices are needed: the bot is active, or its position shall be closed."""
     return state.is_active or (state.in_position and state.close_requested_at is not None)
-

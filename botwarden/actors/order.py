@@ -169,7 +169,9 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         wanted = self._order.client_order_id
         listed = [
             *await self._account.open_orders(self._order.symbol),
-            *await self._account.orders_from(self._order.symbol, self._order.intended_at - CREATED_BEFORE_INTENT),
+            *await self._account.orders_from(
+                self._order.symbol, self._order.intended_at - CREATED_BEFORE_INTENT
+            ),
         ]
         return any(found.client_order_id == wanted for found in listed)
 
@@ -179,7 +181,9 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
             return Unexplained(message=reason)
         if found.status not in FINAL_STATUSES:
             return None
-        fills = await self._account.fills(self._order.symbol, found.venue_order_id) if found.executed_base else ()
+        fills = (
+            await self._account.fills(self._order.symbol, found.venue_order_id) if found.executed_base else ()
+        )
         if sum(fill.quantity_base for fill in fills) != found.executed_base:
             return None  # The list of trades lags behind the order.
         status = OrderStatus.FILLED if found.status == "FILLED" else OrderStatus.EXPIRED

@@ -112,7 +112,9 @@ DeskMessage = Enroll | Leave | Send | Resolve | LookUpFree
 class OrderDeskActor(Actor[DeskMessage | _Open]):
     """The desk of one API key."""
 
-    def __init__(self, surroundings: Surroundings, key: DeskKey, enrolled: dict[BotId, Ref[DeskNotice]]) -> None:
+    def __init__(
+        self, surroundings: Surroundings, key: DeskKey, enrolled: dict[BotId, Ref[DeskNotice]]
+    ) -> None:
         self._surroundings = surroundings
         self._key = key
         #: Outlives this object, so that a restarted desk still knows whom to tell.

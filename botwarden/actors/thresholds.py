@@ -12,15 +12,19 @@ from botwarden.trading.bot import BotId
 from botwarden.trading.guard import Thresholds
 
 
+#: Price (negated where the highest comes first), whether it must be passed rather than met, bot, arming.
+_Entry = tuple[Decimal, bool, BotId, int]
+
+
 class ThresholdBook:
     """Thresholds of many bots on one symbol."""
 
     def __init__(self) -> None:
         self._armed: dict[BotId, tuple[int, Thresholds]] = {}
         self._arming = 0
-        #: Heaps of (price, bot, arming): negated where the highest comes first. Stale entries stay until met.
-        self._below: list[tuple[Decimal, BotId, int]] = []
-        self._above: list[tuple[Decimal, BotId, int]] = []
+        #: Heaps of what is touched first; entries of bots that armed anew or disarmed stay until they are met.
+        self._below: list[_Entry] = []
+        self._above: list[_Entry] = []
         self._always: set[BotId] = set()
 
     def __len__(self) -> int:
@@ -34,10 +38,11 @@ class ThresholdBook:
         if thresholds.always:
             self._always.add(bot_id)
         if thresholds.sell_at_or_below is not None:
-            heappush(self._below, (-thresholds.sell_at_or_below, bot_id, self._arming))
-        for price in (thresholds.sell_at_or_above, thresholds.new_high_above):
-            if price is not None:
-                heappush(self._above, (price, bot_id, self._arming))
+            heappush(self._below, (-thresholds.sell_at_or_below, False, bot_id, self._arming))
+        if thresholds.sell_at_or_above is not None:
+            heappush(self._above, (thresholds.sell_at_or_above, False, bot_id, self._arming))
+        if thresholds.new_high_above is not None:
+            heappush(self._above, (thresholds.new_high_above, True, bot_id, self._arming))
 
     def disarm(self, bot_id: BotId) -> None:
         """Leave the bot asleep whatever the price."""
@@ -54,9 +59,9 @@ class ThresholdBook:
             self.disarm(bot_id)
         return woken
 
-    def _pop(self, heap: list[tuple[Decimal, BotId, int]], limit: Decimal) -> Iterator[BotId]:
-        while heap and heap[0][0] <= limit:
-            _, bot_id, arming = heappop(heap)
+    def _pop(self, heap: list[_Entry], limit: Decimal) -> Iterator[BotId]:
+        while heap and heap[0][:2] <= (limit, False):
+            _, _, bot_id, arming = heappop(heap)
             armed = self._armed.get(bot_id)
             if armed is not None and armed[0] == arming:
                 yield bot_id

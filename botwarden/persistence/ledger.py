@@ -1,0 +1,149 @@
+"""Our books, read as a whole: what `verify-ledger` holds against the exchange."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, select, text
+
+from botwarden.persistence.database import Transaction
+from botwarden.persistence.tables import api_keys, bot_configs, fills, orders
+from botwarden.trading.bot import ApiKeyId, BotId, Venue
+from botwarden.trading.ledger import BookedOrder, BotBooks
+from botwarden.trading.orders import Fill, OrderStatus, Side
+
+
+class TradedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key and a symbol that bots have used."""
+
+    api_key_id: ApiKeyId
+    venue: Venue
+    symbol: str
+
+
+async def read_traded_accounts(tx: Transaction) -> list[TradedAccount]:
+    """Return every key that is still stored with each symbol that orders or bots of it name."""
+    ordered = select(orders.c.api_key_id, orders.c.symbol)
+    configured = select(bot_configs.c.api_key_id, bot_configs.c.symbol)
+    named = ordered.union(configured).subquery()
+    rows = await tx.execute(
+        select(api_keys.c.id, api_keys.c.venue, named.c.symbol)
+        .join(named, named.c.api_key_id == api_keys.c.id)
+        .order_by(api_keys.c.id, named.c.symbol)
+    )
+    return [
+        TradedAccount(api_key_id=ApiKeyId(row.id), venue=Venue(row.venue), symbol=row.symbol) for row in rows
+    ]
+
+
+async def read_booked_orders(tx: Transaction, account: TradedAccount) -> list[BookedOrder]:
+    """Return the account's orders on the symbol with their fills, oldest first."""
+    found = await tx.execute(
+        select(orders)
+        .where(orders.c.api_key_id == account.api_key_id, orders.c.symbol == account.symbol)
+        .order_by(orders.c.id)
+    )
+    rows = found.all()
+    filled: dict[int, list[Fill]] = defaultdict(list)
+    for row in await tx.execute(
+        select(fills)
+        .join(orders, orders.c.id == fills.c.order_id)
+        .where(orders.c.api_key_id == account.api_key_id, orders.c.symbol == account.symbol)
+        .order_by(fills.c.venue_trade_id)
+    ):
+        filled[row.order_id].append(_fill(row))
+    return [_order(row, filled[row.id]) for row in rows]
+
+
+async def read_books(tx: Transaction) -> Sequence[BotBooks]:
+    """Return each bot's counters and position beside what its trades, fills and adjustments say."""
+    rows = await tx.execute(_BOOKS)
+    return [
+        BotBooks(
+            bot_id=BotId(row.bot_id),
+            trading_day=row.trading_day,
+            in_position=row.in_position,
+            held_base=row.current_position_size_coins,
+            daily_pnl=row.daily_pnl,
+            daily_trades_count=row.daily_trades_count,
+            booked_pnl=row.booked_pnl,
+            booked_count=row.booked_count,
+            booked_base=row.booked_base,
+        )
+        for row in rows
+    ]
+
+
+def _order(row: Row[Any], of_order: Sequence[Fill]) -> BookedOrder:
+    return BookedOrder(
+        bot_id=BotId(row.bot_id),
+        number=row.number,
+        symbol=row.symbol,
+        side=Side(row.side),
+        client_order_id=row.client_order_id,
+        status=OrderStatus(row.status),
+        venue_order_id=row.venue_order_id,
+        executed_base=row.executed_base,
+        executed_quote=row.executed_quote,
+        fills=tuple(of_order),
+    )
+
+
+def _fill(row: Row[Any]) -> Fill:
+    return Fill(
+        venue_trade_id=row.venue_trade_id,
+        price_quote=row.price_quote,
+        quantity_base=row.quantity_base,
+        quantity_quote=row.quantity_quote,
+        commission=row.commission,
+        commission_asset=row.commission_asset,
+        commission_quote=row.commission_quote,
+        executed_at=row.executed_at,
+    )
+
+
+# A position is opened by one BUY; what it holds is that purchase less the fee taken in the coin, less what
+# was sold since, plus what its owner adjusted since.
+_BOOKS = text("""
+    WITH entry AS (
+        SELECT DISTINCT ON (o.bot_id) o.bot_id, o.number, t.executed_at
+        FROM orders o JOIN trades t ON t.order_id = o.id
+        WHERE o.side = 'BUY'
+        ORDER BY o.bot_id, o.number DESC
+    ), moved AS (
+        SELECT o.bot_id, sum(
+            CASE o.side WHEN 'BUY' THEN f.quantity_base ELSE -f.quantity_base END
+            - CASE WHEN o.symbol LIKE f.commission_asset || '%' THEN f.commission ELSE 0 END
+        ) AS base
+        FROM entry e
+        JOIN orders o ON o.bot_id = e.bot_id AND o.number >= e.number
+        JOIN fills f ON f.order_id = o.id
+        GROUP BY o.bot_id
+    ), adjusted AS (
+        SELECT a.bot_id,
+               sum(a.after - a.before) FILTER (
+                   WHERE a.field = 'daily_pnl' AND a.trading_day = s.trading_day) AS pnl,
+               sum(a.after - a.before) FILTER (
+                   WHERE a.field = 'daily_trades_count' AND a.trading_day = s.trading_day) AS count,
+               sum(a.after - a.before) FILTER (
+                   WHERE a.field = 'current_position_size_coins'
+                     AND (e.executed_at IS NULL OR a.created_at > e.executed_at)) AS base
+        FROM adjustments a JOIN bot_states s ON s.bot_id = a.bot_id LEFT JOIN entry e ON e.bot_id = a.bot_id
+        GROUP BY a.bot_id
+    ), traded AS (
+        SELECT t.bot_id, sum(t.realised_pnl_quote) AS pnl, count(*) AS count
+        FROM trades t JOIN bot_states s ON s.bot_id = t.bot_id AND s.trading_day = t.trading_day
+        GROUP BY t.bot_id
+    )
+    SELECT s.bot_id, s.trading_day, s.in_position, s.current_position_size_coins, s.daily_pnl,
+           s.daily_trades_count,
+           coalesce(traded.pnl, 0) + coalesce(adjusted.pnl, 0) AS booked_pnl,
+           coalesce(traded.count, 0) + coalesce(adjusted.count, 0) AS booked_count,
+           coalesce(moved.base, 0) + coalesce(adjusted.base, 0) AS booked_base
+    FROM bot_states s
+    LEFT JOIN traded ON traded.bot_id = s.bot_id
+    LEFT JOIN moved ON moved.bot_id = s.bot_id
+    LEFT JOIN adjusted ON adjusted.bot_id = s.bot_id
+    ORDER BY s.bot_id
+""")
