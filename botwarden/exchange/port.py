@@ -154,7 +154,7 @@ class Market(Protocol):
         ...
 
     async def candles(self, symbol: str, interval: str, *, limit: int = 500) -> Sequence[Candle]:
-        """Return the newest closed candles, oldest first. Raises `Unavailable`, `Missing` (no such symbol)."""
+        """Return the newest closed candles, oldest first. Raises `Unavailable`, `Missing` (the symbol)."""
         ...
 
     async def price(self, symbol: str) -> PriceTick:

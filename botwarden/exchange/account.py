@@ -1,0 +1,170 @@
+"""One API key's private side.
+
+An order's request is signed with the moment of its intent and a fixed recvWindow, and leaves at most
+once. Reads leave once as well: who needs them again asks again.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from botwarden.errors import Unavailable
+from botwarden.exchange import outcomes, translate
+from botwarden.exchange.clock import MeasuredClock
+from botwarden.exchange.commissions import Commissions
+from botwarden.exchange.errors import NoAnswer, NoBudget, NotConnected, VenueRefused
+from botwarden.exchange.port import AccountTrade, Balance, Found, NotFound, Unknown
+from botwarden.exchange.weights import OrderCount, Priority
+from botwarden.exchange.wire import Wire, understood
+from botwarden.trading.orders import Executed, Fill, NeverSent, Order, Rejected, Side
+
+UNKNOWN_ORDER = -2013
+
+#: Most rows of one answer. Source: Binance spot API, allOrders and myTrades, limit.
+PAGE = 1000
+
+
+class BinanceAccount:
+    """An `Account` over python-binance."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        clock: MeasuredClock,
+        commissions: Commissions,
+        orders: OrderCount,
+        *,
+        receive_window: timedelta,
+        on_close: Callable[[], None],
+    ) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._commissions = commissions
+        self._orders = orders
+        self._receive_window = receive_window
+        self._on_close = on_close
+
+    def __repr__(self) -> str:
+        """Return a text without the secrets."""
+        return "BinanceAccount(***)"
+
+    async def place(self, order: Order) -> Executed | Rejected | NeverSent | Unknown:
+        """Send the order once; see the port."""
+        priority = Priority.EXIT if order.side is Side.SELL else Priority.ENTRY
+        late = self._too_late(order) or self._too_many(priority)
+        if late is not None:
+            return late
+        try:
+            answer = await self._wire.ask(
+                "create_order",
+                translate.order_parameters(order),
+                weight=1,
+                priority=priority,
+                within_s=self._left_s(order, self._receive_window / 2),
+                connect_within_s=self._left_s(order, self._receive_window),
+                signed_at=order.intended_at,
+            )
+        except (NoBudget, NotConnected) as unsent:
+            return NeverSent(message=str(unsent))
+        except NoAnswer as unanswered:
+            return Unknown(message=str(unanswered))
+        return await self._settled(order, outcomes.outcome(order, answer.status, answer.body))
+
+    async def find_order(self, symbol: str, client_order_id: str) -> Found | NotFound:
+        """Ask for one order by our id."""
+        try:
+            body = await self._read("get_order", weight=4, symbol=symbol, origClientOrderId=client_order_id)
+        except VenueRefused as refused:
+            if refused.code == UNKNOWN_ORDER:
+                return NotFound()
+            raise
+        return understood(translate.order_record, body)
+
+    async def open_orders(self, symbol: str) -> Sequence[Found]:
+        """Return the symbol's orders on the book, oldest first."""
+        return understood(
+            translate.order_records, await self._read("get_open_orders", weight=6, symbol=symbol)
+        )
+
+    async def fills(self, symbol: str, venue_order_id: int) -> tuple[Fill, ...]:
+        """Return the executions of one order, oldest first."""
+        body = await self._read("get_my_trades", weight=5, symbol=symbol, orderId=venue_order_id, limit=PAGE)
+        trades = understood(translate.account_trades, body)
+        return await self._commissions.value(symbol, (trade.fill for trade in trades))
+
+    async def orders_since(self, symbol: str, after_venue_order_id: int) -> Sequence[Found]:
+        """Return up to 1,000 orders with a greater venue id, oldest first; empty at the end."""
+        return await self._orders_page(symbol, orderId=after_venue_order_id + 1)
+
+    async def orders_from(self, symbol: str, created_from: datetime) -> Sequence[Found]:
+        """Return up to 1,000 orders created at or after this moment, oldest first."""
+        return await self._orders_page(symbol, startTime=translate.to_ms(created_from))
+
+    async def trades_since(self, symbol: str, after_venue_trade_id: int) -> Sequence[AccountTrade]:
+        """Return up to 1,000 executions with a greater trade id, oldest first; empty at the end."""
+        body = await self._read(
+            "get_my_trades", weight=20, symbol=symbol, fromId=after_venue_trade_id + 1, limit=PAGE
+        )
+        trades = understood(translate.account_trades, body)
+        fills = await self._commissions.value(symbol, (trade.fill for trade in trades))
+        return [
+            AccountTrade(venue_order_id=trade.venue_order_id, symbol=trade.symbol, side=trade.side, fill=fill)
+            for trade, fill in zip(trades, fills, strict=True)
+        ]
+
+    async def balances(self) -> Sequence[Balance]:
+        """Return every asset with something free or locked."""
+        return understood(
+            translate.balances, await self._read("get_account", weight=20, omitZeroBalances="true")
+        )
+
+    async def close(self) -> None:
+        """Close the client; the sockets that it shares stay."""
+        self._on_close()
+        await self._wire.close()
+
+    async def _settled(
+        self, order: Order, outcome: Executed | Rejected | Unknown
+    ) -> Executed | Rejected | Unknown:
+        match outcome:
+            case Executed(fills=fills):
+                valued = await self._commissions.value(order.symbol, fills)
+                return Executed(venue_order_id=outcome.venue_order_id, status=outcome.status, fills=valued)
+            case Rejected(code=code, message=message):
+                if code == outcomes.TIMESTAMP_OUTSIDE_WINDOW:
+                    await self._mend_clock()
+                return Rejected(code=code, message=self._wire.clean(message))
+            case Unknown(message=message):
+                return Unknown(message=self._wire.clean(message))
+
+    async def _mend_clock(self) -> None:
+        with suppress(Unavailable):
+            await self._clock.ask()
+
+    def _left_s(self, order: Order, window: timedelta) -> float:
+        """Return what is left of a time that began with the intent; hardly anything, but never nothing."""
+        return max((order.intended_at + window - self._clock.now()).total_seconds(), 0.001)
+
+    def _too_late(self, order: Order) -> NeverSent | None:
+        if self._clock.now() >= order.intended_at + self._receive_window / 2:
+            return NeverSent(message="too much time has passed since the order was intended")
+        return None
+
+    def _too_many(self, priority: Priority) -> NeverSent | None:
+        wait_s = self._orders.wait_s(priority)
+        if wait_s > 0:
+            return NeverSent(message=f"the account may place no more orders for {wait_s:.0f} s")
+        return None
+
+    async def _orders_page(self, symbol: str, **bound: int) -> list[Found]:
+        body = await self._read("get_all_orders", weight=20, symbol=symbol, limit=PAGE, **bound)
+        return understood(translate.order_records, body)
+
+    async def _read(self, method: str, *, weight: int, **parameters: Any) -> bytes:
+        try:
+            return await self._wire.read(method, weight=weight, priority=Priority.ORDER_QUERY, **parameters)
+        except VenueRefused as refused:
+            if refused.code == outcomes.TIMESTAMP_OUTSIDE_WINDOW:
+                await self._mend_clock()
+            raise

@@ -1,0 +1,139 @@
+"""Every venue that speaks Binance's spot protocol, behind one door.
+
+Whoever owns it runs `run` for its lifetime (as a duty of an actor) and calls `close` at the end.
+Nothing is sent to a venue before somebody needs it. Plaintext of keys exists only below this door.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import anyio
+
+from botwarden.errors import Missing
+from botwarden.exchange.account import BinanceAccount
+from botwarden.exchange.market import BinanceMarket
+from botwarden.exchange.port import Credentials, OpenSecret
+from botwarden.exchange.streams import StreamRules
+from botwarden.exchange.venues import VenueUrls
+from botwarden.exchange.weights import OrderCount
+from botwarden.exchange.wire import Connections, Wire
+from botwarden.runtime import Clock
+from botwarden.trading.bot import ApiKeyId, Venue
+
+
+class BinanceExchange:
+    """An `Exchange`: one client per key on shared sockets, one market per venue."""
+
+    def __init__(
+        self,
+        venues: Mapping[Venue, VenueUrls],
+        open_secret: OpenSecret,
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+        receive_window: timedelta = timedelta(seconds=5),
+        request_timeout_s: float = 10.0,
+        stream_rules: StreamRules | None = None,
+        on_pause: Callable[[Venue, datetime], None] | None = None,
+    ) -> None:
+        self._open_secret = open_secret
+        self._receive_window = receive_window
+        self._request_timeout_s = request_timeout_s
+        self._connections = Connections()
+        self._accounts: dict[tuple[Venue, ApiKeyId], BinanceAccount] = {}
+        self._opening = anyio.Lock()
+        self._markets = {
+            venue: BinanceMarket(
+                venue,
+                urls,
+                clock=clock,
+                rng=rng or random.Random(),  # noqa: S311 - jitter, not a secret
+                connections=self._connections,
+                request_timeout_s=request_timeout_s,
+                receive_window_ms=_in_ms(receive_window),
+                stream_rules=stream_rules,
+                on_pause=on_pause,
+            )
+            for venue, urls in venues.items()
+        }
+
+    def market(self, venue: Venue) -> BinanceMarket:
+        """Return the venue's public side.
+
+        Raises:
+            Missing: this installation does not know the venue.
+        """
+        try:
+            return self._markets[venue]
+        except KeyError:
+            raise Missing(f"this installation has no venue {venue}") from None
+
+    async def account(self, venue: Venue, api_key_id: ApiKeyId) -> BinanceAccount:
+        """Open the private side of a key; the same account again while it is open.
+
+        The venue's clock is measured first, so that no order is stamped by a clock that was never compared.
+
+        Raises:
+            Missing: no such key or venue.
+            UnreadableSecret: the stored secret cannot be opened.
+            ClientFailed: the client could not be made.
+            Unavailable: the venue does not answer.
+        """
+        market = self.market(venue)
+        await market.clock.measure_once()
+        async with self._opening:
+            known = self._accounts.get((venue, api_key_id))
+            if known is None:
+                credentials = await self._open_secret(api_key_id)
+                known = self._accounts[venue, api_key_id] = self._opened(market, api_key_id, credentials)
+            return known
+
+    def pause(self, venue: Venue, until: datetime) -> None:
+        """Send nothing to the venue before this moment: another process of this address was told so."""
+        self.market(venue).budget.pause(until, heard_elsewhere=True)
+
+    async def run(self) -> None:
+        """Keep clocks true and streams alive, for ever; run by the owner as a duty."""
+        async with anyio.create_task_group() as group:
+            for market in self._markets.values():
+                group.start_soon(market.run)
+
+    async def close(self) -> None:
+        """Close every client and every socket. `run` must have ended."""
+        for account in list(self._accounts.values()):
+            await account.close()
+        for market in self._markets.values():
+            await market.close()
+        await self._connections.close()
+
+    def _opened(
+        self, market: BinanceMarket, api_key_id: ApiKeyId, credentials: Credentials
+    ) -> BinanceAccount:
+        orders = OrderCount(market.clock.now, market.order_limits)
+        wire = Wire(
+            market.urls,
+            self._connections,
+            market.budget,
+            market.clock,
+            credentials=credentials,
+            orders=orders,
+            receive_window_ms=_in_ms(self._receive_window),
+            request_timeout_s=self._request_timeout_s,
+        )
+        wire.open()
+        return BinanceAccount(
+            wire,
+            market.clock,
+            market.commissions,
+            orders,
+            receive_window=self._receive_window,
+            on_close=lambda: self._forget(market.venue, api_key_id),
+        )
+
+    def _forget(self, venue: Venue, api_key_id: ApiKeyId) -> None:
+        self._accounts.pop((venue, api_key_id), None)
+
+
+def _in_ms(window: timedelta) -> int:
+    return window // timedelta(milliseconds=1)
