@@ -340,7 +340,7 @@ class BotActor(Actor[BotMessage]):
             return
         config = self._row().config
         try:
-            self._instrument = await self._surroundings.symbols.instrument(config.venue, config.symbol)
+            self._instrument = await self._surroundings.symbols.find(config.venue, config.symbol)
             self._instrument_until = now + INSTRUMENT_AGE_S
         except (Unavailable, Missing):
             # The rules known so far stay in force; without any, nothing is intended.
