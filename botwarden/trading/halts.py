@@ -35,12 +35,15 @@ def is_quarantined(state: BotState) -> bool:
 
 
 def show(state: BotState, status: Status) -> BotState:
-    """Return the state with `status`, unless something graver is to be seen."""
+    """Return the state with `status`, unless something graver is to be seen.
+
+    A bot that nobody has adopted yet stays stopped or pending: only its adoption leaves that.
+    """
     graver = (
         not state.is_active
         or state.halted_by is HaltedBy.SYSTEM
         or state.status in DISTURBANCES
-        or state.status == Status.ERROR_ORDER_REJECTED
+        or state.status in (Status.ERROR_ORDER_REJECTED, Status.STOPPED, Status.PENDING)
     )
     return state if graver else replace(state, status=status)
 
