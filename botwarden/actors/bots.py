@@ -18,6 +18,7 @@ from botwarden.actors.bot import BOT_INBOX, BotActor, BotMessage, Reload, Swept
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import Commit
 from botwarden.actors.loading import BotRow, read_rows, read_rows_of_slots
+from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Unavailable
 from botwarden.persistence.commits import Change, Committed
@@ -39,9 +40,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """These slots are ours now, by this replica: take their bots up, those in position first."""
+    """These slots are ours now: take their bots up, those in position first."""
 
-    replica_id: int
     slots: frozenset[int]
 
 
@@ -79,24 +79,24 @@ BotsMessage = Take | Drop | Wake
 class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
     """Supervises the bots of the held slots."""
 
-    def __init__(self, surroundings: Surroundings, colleagues: Colleagues) -> None:
+    def __init__(self, surroundings: Surroundings, colleagues: Colleagues, standing: Standing) -> None:
         self._surroundings = surroundings
         self._colleagues = colleagues
-        self._replica_id: int | None = None
-        self._slots: frozenset[int] = frozenset()
+        self._standing = standing
+        self._slots = standing.slots
         #: Slots whose bots could not be read yet.
-        self._unread: frozenset[int] = frozenset()
+        self._unread = standing.slots
         self._bots: dict[BotId, Ref[BotMessage]] = {}
 
     async def started(self) -> None:
-        """Sweep once a second from now on."""
+        """Sweep once a second from now on, and at once for slots that were held before a crash of this actor."""
         self.context.start_interval("sweep", _Sweep(), every_s=SWEEP_EVERY_S)
+        self.context.ref.tell(_Sweep())
 
     async def receive(self, message: BotsMessage | _Sweep | _Quarantine, /) -> None:
         """Take up, let go, wake."""
         match message:
-            case Take(replica_id=replica_id, slots=slots):
-                self._replica_id = replica_id
+            case Take(slots=slots):
                 self._slots |= slots
                 self._unread |= slots
                 await self._read_slots()
@@ -156,7 +156,9 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         self._slots -= frozenset(slots)
         self._unread -= frozenset(slots)
         for bot_id in [bot_id for bot_id in self._bots if slot_of(bot_id) in slots]:
-            await self.context.stop_child(self._bots.pop(bot_id))
+            ref = self._bots.pop(bot_id)
+            if ref.is_alive:
+                await self.context.stop_child(ref)
 
     async def _wake(self, bot_ids: Sequence[BotId]) -> None:
         strangers = False
@@ -170,12 +172,13 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
 
     async def _sweep(self) -> None:
         await self._read_slots()
-        if not self._slots or self._replica_id is None:
+        replica_id = self._standing.replica_id
+        if not self._slots or replica_id is None:
             return
         try:
             async with self._surroundings.database.begin() as tx:
-                await claim_new_bots(tx, self._replica_id)
-                moved = await changed_since(tx, self._replica_id, SWEEP_BACK_S)
+                await claim_new_bots(tx, replica_id)
+                moved = await changed_since(tx, replica_id, SWEEP_BACK_S)
         except Unavailable:
             return
         strangers = []

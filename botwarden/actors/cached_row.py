@@ -14,7 +14,6 @@ from botwarden.actors.loading import BotRow, read_rows
 from botwarden.errors import Unavailable
 from botwarden.persistence.commits import Change, Committed, CommitUnavailable, Conflict, Doubtful, Settlement
 from botwarden.persistence.database import Database
-from botwarden.runtime import AskTimeout
 from botwarden.trading.bot import BotId, BotState
 from botwarden.trading.guard import raise_high
 from botwarden.trading.machine import Decision
@@ -110,8 +109,8 @@ class CachedRow:
             outcome = await self._colleagues.committer.ask(
                 lambda reply: Commit(change=change, reply=reply), within_s=COMMIT_WITHIN_S
             )
-        except AskTimeout:
-            outcome = Doubtful(message="the committer did not answer")
+        except Unavailable as unanswered:
+            outcome = Doubtful(message=str(unanswered))
         match outcome:
             case Committed(state=state, order=order):
                 still_open = order or row.open_order if state.open_order_number is not None else None

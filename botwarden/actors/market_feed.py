@@ -10,6 +10,7 @@ that a position stays watched as long as the venue answers at all.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from botwarden.actors.signals import SignalKey, SignalSeries
@@ -17,6 +18,7 @@ from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.thresholds import ThresholdBook
 from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.port import Market, MarketEvent, StreamLost, StreamRestored
+from botwarden.persistence.replica_view import FeedView
 from botwarden.runtime import Actor, ChildSpec, InboxSpec, Intensity, Ref, Restart
 from botwarden.trading.bot import BotId, Venue
 from botwarden.trading.candles import Candle, PriceTick
@@ -104,6 +106,9 @@ class _Poll:
 
 FeedMessage = Watch | Unwatch
 
+#: How each feed stands: written by the feeds alone, read by whoever reports it.
+FeedBoard = dict[FeedKey, FeedView]
+
 
 def _conflated(message: FeedMessage | _Heard | _Poll) -> str | None:
     return "price" if isinstance(message, _Heard) and isinstance(message.event, PriceTick) else None
@@ -116,15 +121,19 @@ FEED_INBOX = InboxSpec(capacity=100_000, newest_per=_conflated)
 class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
     """The prices and candles of one symbol."""
 
-    def __init__(self, surroundings: Surroundings, key: FeedKey, watches: dict[BotId, Watch]) -> None:
+    def __init__(
+        self, surroundings: Surroundings, key: FeedKey, watches: dict[BotId, Watch], board: FeedBoard
+    ) -> None:
         self._surroundings = surroundings
         self._key = key
         self._market: Market = surroundings.exchange.market(key.venue)
         #: Outlives this object, so that a restarted feed watches for the same bots.
         self._watches = watches
+        self._board = board
         self._book = ThresholdBook()
         self._series: dict[str, SignalSeries] = {}
         self._price: Decimal | None = None
+        self._priced_at: datetime | None = None
         #: What was last told to the bots; nothing yet at the start.
         self._condition: FeedLost | FeedRestored | None = None
         self._stream_is_away = False
@@ -190,6 +199,7 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
 
     def _on_price(self, price: Decimal) -> None:
         self._price = price
+        self._priced_at = self.context.clock.now()
         if not isinstance(self._condition, FeedRestored):
             self._tell_all(FeedRestored(price_quote=price))
         self._wake(price)
@@ -200,6 +210,12 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
 
     def _tell_all(self, condition: FeedLost | FeedRestored) -> None:
         self._condition = condition
+        self._board[self._key] = FeedView(
+            venue=self._key.venue,
+            symbol=self._key.symbol,
+            state="live" if isinstance(condition, FeedRestored) else "lost",
+            last_price_at=self._priced_at,
+        )
         for watch in self._watches.values():
             watch.bot.tell(condition)
 
@@ -247,8 +263,9 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
 class FeedsActor(Actor[FeedMessage]):
     """Finds the feed of a symbol, opening it at the first need."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, board: FeedBoard) -> None:
         self._surroundings = surroundings
+        self._board = board
         self._feeds: dict[FeedKey, Ref[FeedMessage]] = {}
 
     async def receive(self, message: FeedMessage, /) -> None:
@@ -263,7 +280,7 @@ class FeedsActor(Actor[FeedMessage]):
         return await self.context.spawn(
             ChildSpec(
                 name=f"feed:{key.venue}:{key.symbol}",
-                start=lambda: MarketFeedActor(self._surroundings, key, watches),
+                start=lambda: MarketFeedActor(self._surroundings, key, watches, self._board),
                 restart=Restart.PERMANENT,
                 intensity=Intensity(restarts=1_000_000_000, within_s=60.0),
                 inbox=FEED_INBOX,

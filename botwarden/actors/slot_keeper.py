@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from botwarden.actors.bots import BotsMessage, Drop, Take
+from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Locked, Unavailable
 from botwarden.persistence.slots import (
@@ -22,7 +23,7 @@ from botwarden.persistence.slots import (
     take_slots,
     wanted_slots,
 )
-from botwarden.runtime import Actor, AskTimeout, Ref
+from botwarden.runtime import Actor, Ref
 
 BEAT_EVERY_S = 1.0
 BALANCE_EVERY_S = 0.5
@@ -49,13 +50,12 @@ class _Balance:
 class SlotKeeperActor(Actor[_Beat | _Balance]):
     """Joins, beats, takes and releases slots; tells the bots."""
 
-    def __init__(self, surroundings: Surroundings, bots: Ref[BotsMessage]) -> None:
+    def __init__(self, surroundings: Surroundings, bots: Ref[BotsMessage], standing: Standing) -> None:
         self._surroundings = surroundings
+        self._standing = standing
         self._bots = bots
-        self._replica_id: int | None = None
         self._lock: ReplicaLock | None = None
         self._beaten_at = 0.0
-        self._held: frozenset[int] = frozenset()
 
     async def started(self) -> None:
         """Join, and look for slots at once."""
@@ -65,10 +65,10 @@ class SlotKeeperActor(Actor[_Beat | _Balance]):
 
     async def stopped(self) -> None:
         """Give the slots back, so that others need not wait for us to be dead."""
-        if self._replica_id is not None:
+        if self._standing.replica_id is not None:
             try:
                 async with self._surroundings.database.begin() as tx:
-                    await release_slots(tx, self._replica_id, self._held)
+                    await release_slots(tx, self._standing.replica_id, self._standing.slots)
             except (Unavailable, Locked):
                 pass  # Others take them when our lock is gone.
         if self._lock is not None:
@@ -77,15 +77,15 @@ class SlotKeeperActor(Actor[_Beat | _Balance]):
     async def receive(self, message: _Beat | _Balance, /) -> None:
         """Beat or balance; on doubt step down."""
         try:
-            if self._replica_id is None:
+            if self._standing.replica_id is None:
                 await self._join()
             elif isinstance(message, _Beat):
-                await self._beat(self._replica_id)
-            if self._replica_id is not None and isinstance(message, _Balance):
-                await self._balance(self._replica_id)
+                await self._beat(self._standing.replica_id)
+            if self._standing.replica_id is not None and isinstance(message, _Balance):
+                await self._balance(self._standing.replica_id)
         except (Unavailable, Locked) as unavailable:
             silent_s = self.context.clock.monotonic() - self._beaten_at
-            if self._replica_id is not None and silent_s > STEP_DOWN_AFTER_S:
+            if self._standing.replica_id is not None and silent_s > STEP_DOWN_AFTER_S:
                 await self._step_down(str(unavailable))
 
     async def _join(self) -> None:
@@ -94,7 +94,7 @@ class SlotKeeperActor(Actor[_Beat | _Balance]):
         self._lock = ReplicaLock(self._surroundings.direct_url, replica_id)
         await self._lock.acquire()
         self._beaten_at = self.context.clock.monotonic()
-        self._replica_id = replica_id
+        self._standing.replica_id = replica_id
         log.info("replica.joined", replica_id=replica_id)
 
     async def _beat(self, replica_id: int) -> None:
@@ -109,30 +109,30 @@ class SlotKeeperActor(Actor[_Beat | _Balance]):
         async with self._surroundings.database.begin() as tx:
             balance = await read_balance(tx, replica_id)
         wanted = wanted_slots(balance.live, replica_id)
-        await self._hand_over(replica_id, self._held - wanted)
+        await self._hand_over(replica_id, self._standing.slots - wanted)
         free = wanted & balance.takeable
         if free:
             async with self._surroundings.database.begin() as tx:
                 taken = await take_slots(tx, replica_id, free)
-            self._held |= taken
+            self._standing.slots |= taken
             log.info("slots.taken", replica_id=replica_id, count=len(taken))
-            self._bots.tell(Take(replica_id=replica_id, slots=frozenset(taken)))
+            self._bots.tell(Take(slots=frozenset(taken)))
 
     async def _hand_over(self, replica_id: int, slots: frozenset[int]) -> None:
         if not slots:
             return
         try:
             await self._bots.ask(lambda reply: Drop(slots=slots, reply=reply), within_s=HAND_OVER_WITHIN_S)
-        except AskTimeout:
+        except Unavailable:
             return  # They are released by a later balance.
         async with self._surroundings.database.begin() as tx:
             await release_slots(tx, replica_id, slots)
-        self._held -= slots
+        self._standing.slots -= slots
 
     async def _step_down(self, reason: str) -> None:
-        log.error("replica.stepped_down", replica_id=self._replica_id, reason=reason)
-        self._bots.tell(Drop(slots=self._held, reply=None))
-        self._replica_id, self._held = None, frozenset()
+        log.error("replica.stepped_down", replica_id=self._standing.replica_id, reason=reason)
+        self._bots.tell(Drop(slots=self._standing.slots, reply=None))
+        self._standing.replica_id, self._standing.slots = None, frozenset()
         if self._lock is not None:
             await self._lock.close()
             self._lock = None

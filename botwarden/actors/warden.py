@@ -7,13 +7,14 @@
             ├─ feeds ── feed of a symbol
             ├─ bots ── bot
             ├─ day clock      turns the day
+            ├─ reporter       tells how this replica stands
             └─ slot keeper    beat, lock, slots, terms
 
 Children stop in reverse order: first the slots' keeper, so that nothing new is taken up; then the bots;
 the desks after them, so that an order under way is settled or left open for the next owner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,14 @@ from botwarden.actors.bots import BotsActor, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
 from botwarden.actors.day_clock import DayClockActor
-from botwarden.actors.market_feed import FeedsActor
+from botwarden.actors.market_feed import FeedBoard, FeedsActor
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
+from botwarden.actors.reporter import ReporterActor
 from botwarden.actors.slot_keeper import SlotKeeperActor
+from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
-from botwarden.runtime import Actor, ChildSpec, InboxSpec, Ref, Restart
+from botwarden.runtime import Actor, ActorView, ChildSpec, InboxSpec, Ref, Restart
 from botwarden.trading.bot import BotId
 
 #: One message of each of a hundred thousand bots may wait here.
@@ -46,23 +49,25 @@ class RowsWritten:
 class WardenActor(Actor[RowsWritten]):
     """Starts everybody and passes on word from outside."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, tree: Callable[[], ActorView]) -> None:
         self._surroundings = surroundings
+        self._tree = tree
 
     async def started(self) -> None:
         """Start the children in the order of their need."""
-        surroundings = self._surroundings
+        surroundings, standing, board = self._surroundings, Standing(), FeedBoard()
         announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings))
         colleagues = Colleagues(
             announcer=announcer,
             committer=await self._child("committer", lambda: CommitterActor(surroundings, announcer)),
             progress=await self._child("progress", lambda: ProgressActor(surroundings)),
             desks=await self._child("desks", lambda: DesksActor(surroundings)),
-            feeds=await self._child("feeds", lambda: FeedsActor(surroundings)),
+            feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board)),
         )
-        self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues))
+        self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
         await self._child("day-clock", lambda: DayClockActor(surroundings, announcer))
-        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, self._bots))
+        await self._child("reporter", lambda: ReporterActor(surroundings, standing, board, self._tree))
+        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, self._bots, standing))
 
     async def receive(self, message: RowsWritten, /) -> None:
         """Wake the bots whose rows were written."""
