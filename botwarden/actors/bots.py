@@ -89,7 +89,7 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         self._bots: dict[BotId, Ref[BotMessage]] = {}
 
     async def started(self) -> None:
-        """Sweep once a second from now on, and at once for slots that were held before a crash of this actor."""
+        """Sweep once a second, and at once for slots that were held before this actor crashed."""
         self.context.start_interval("sweep", _Sweep(), every_s=SWEEP_EVERY_S)
         self.context.ref.tell(_Sweep())
 

@@ -10,7 +10,6 @@ that a position stays watched as long as the venue answers at all.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from botwarden.actors.signals import SignalKey, SignalSeries
@@ -133,16 +132,15 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
         self._book = ThresholdBook()
         self._series: dict[str, SignalSeries] = {}
         self._price: Decimal | None = None
-        self._priced_at: datetime | None = None
         #: What was last told to the bots; nothing yet at the start.
         self._condition: FeedLost | FeedRestored | None = None
         self._stream_is_away = False
 
     async def started(self) -> None:
-        """Ask for the price at once, then listen."""
+        """Ask for the price at once: positions are watched before any strategy is warmed up."""
         self.context.start_duty("prices", lambda: self._listen(()))
-        for watch in list(self._watches.values()):
-            await self._watch(watch)
+        for watch in self._watches.values():
+            self._book.arm(watch.bot_id, watch.thresholds)
         self.context.ref.tell(_Poll())
 
     async def receive(self, message: FeedMessage | _Heard | _Poll, /) -> None:
@@ -181,15 +179,18 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
             self._wake(self._price)
 
     async def _follow(self, bot_id: BotId, key: SignalKey) -> None:
-        series = self._series.get(key.interval)
-        if series is None:
-            series = self._series[key.interval] = SignalSeries(self._market, self._key.symbol, key.interval)
-            self.context.start_duty(f"candles:{key.interval}", lambda: self._listen((key.interval,)))
         try:
-            await series.add(bot_id, key)
+            await self._series_of(key.interval).add(bot_id, key)
         except Unavailable as unavailable:
             self._on_lost(str(unavailable))
             self._poll_later()
+
+    def _series_of(self, interval: str) -> SignalSeries:
+        series = self._series.get(interval)
+        if series is None:
+            series = self._series[interval] = SignalSeries(self._market, self._key.symbol, interval)
+            self.context.start_duty(f"candles:{interval}", lambda: self._listen((interval,)))
+        return series
 
     def _unwatch(self, bot_id: BotId) -> None:
         self._watches.pop(bot_id, None)
@@ -199,25 +200,27 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
 
     def _on_price(self, price: Decimal) -> None:
         self._price = price
-        self._priced_at = self.context.clock.now()
         if not isinstance(self._condition, FeedRestored):
             self._tell_all(FeedRestored(price_quote=price))
+        self._note("live")
         self._wake(price)
 
     def _on_lost(self, reason: str) -> None:
         if not isinstance(self._condition, FeedLost):
             self._tell_all(FeedLost(message=reason))
+            self._note("lost")
 
     def _tell_all(self, condition: FeedLost | FeedRestored) -> None:
         self._condition = condition
-        self._board[self._key] = FeedView(
-            venue=self._key.venue,
-            symbol=self._key.symbol,
-            state="live" if isinstance(condition, FeedRestored) else "lost",
-            last_price_at=self._priced_at,
-        )
         for watch in self._watches.values():
             watch.bot.tell(condition)
+
+    def _note(self, state: str) -> None:
+        known = self._board.get(self._key)
+        at = self.context.clock.now() if state == "live" else known and known.last_price_at
+        self._board[self._key] = FeedView(
+            venue=self._key.venue, symbol=self._key.symbol, state=state, last_price_at=at
+        )
 
     def _wake(self, price: Decimal) -> None:
         for bot_id in self._book.touched(price):
@@ -253,7 +256,7 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
     async def _catch_up(self) -> None:
         for watch in self._watches.values():
             if watch.signal is not None:
-                await self._series[watch.signal.interval].add(watch.bot_id, watch.signal)
+                await self._series_of(watch.signal.interval).add(watch.bot_id, watch.signal)
         for series in self._series.values():
             candle, signals = await series.catch_up()
             if candle is not None:

@@ -11,7 +11,6 @@ from heapq import heappop, heappush
 from botwarden.trading.bot import BotId
 from botwarden.trading.guard import Thresholds
 
-
 #: Price (negated where the highest comes first), whether it must be passed rather than met, bot, arming.
 _Entry = tuple[Decimal, bool, BotId, int]
 
@@ -22,7 +21,7 @@ class ThresholdBook:
     def __init__(self) -> None:
         self._armed: dict[BotId, tuple[int, Thresholds]] = {}
         self._arming = 0
-        #: Heaps of what is touched first; entries of bots that armed anew or disarmed stay until they are met.
+        #: Heaps of what is touched first; outdated entries stay until they are met.
         self._below: list[_Entry] = []
         self._above: list[_Entry] = []
         self._always: set[BotId] = set()
