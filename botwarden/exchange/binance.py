@@ -5,6 +5,7 @@ Nothing is sent to a venue before somebody needs it. Plaintext of keys exists on
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -42,7 +43,7 @@ class BinanceExchange:
         self._request_timeout_s = request_timeout_s
         self._connections = Connections()
         self._accounts: dict[tuple[Venue, ApiKeyId], BinanceAccount] = {}
-        self._opening = anyio.Lock()
+        self._opening: defaultdict[ApiKeyId, anyio.Lock] = defaultdict(anyio.Lock)
         self._markets = {
             venue: BinanceMarket(
                 venue,
@@ -82,7 +83,7 @@ class BinanceExchange:
         """
         market = self.market(venue)
         await market.clock.measure_once()
-        async with self._opening:
+        async with self._opening[api_key_id]:
             known = self._accounts.get((venue, api_key_id))
             if known is None:
                 credentials = await self._open_secret(api_key_id)

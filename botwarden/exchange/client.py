@@ -71,6 +71,7 @@ class VenueClient(AsyncClient):  # type: ignore[misc]  # the library ships no ty
 def _key_arguments(credentials: Credentials | None) -> dict[str, str]:
     if credentials is None:
         return {}
-    secret = credentials.secret_key.strip()
+    # A PEM of two or three lines: the library guesses its kind by its length, so nothing superfluous stays.
+    secret = "\n".join(line.strip() for line in credentials.secret_key.strip().splitlines())
     kind = "private_key" if secret.startswith("-----BEGIN") else "api_secret"
     return {"api_key": credentials.api_key, kind: secret}

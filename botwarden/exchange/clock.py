@@ -46,6 +46,7 @@ class MeasuredClock:
         self._ask_server = ask_server
         self._sample: _Sample | None = None
         self._measuring = anyio.Lock()
+        self._attempts = 0
         #: Set by the first use: a venue that nobody needs is never called.
         self._needed = anyio.Event()
 
@@ -81,14 +82,19 @@ class MeasuredClock:
         return venue_time
 
     async def measure_once(self) -> None:
-        """Ask the venue unless it has answered before; many callers at once ask together.
+        """Ask the venue unless it has answered before; many callers at once share one attempt.
 
         Raises:
             Unavailable: no answer.
         """
+        attempts = self._attempts
         async with self._measuring:
-            if self._sample is None:
-                await self.ask()
+            if self._sample is not None:
+                return
+            if self._attempts != attempts:
+                raise Unavailable("the venue's clock could not be read just now")
+            self._attempts += 1
+            await self.ask()
 
     async def run(self) -> None:
         """Keep the offset fresh for ever, from the first use on; run by the owner as a duty."""

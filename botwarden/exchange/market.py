@@ -119,10 +119,10 @@ class BinanceMarket:
     def _is_closed(self, last: Candle) -> bool:
         # The last row is the bar that is being made, unless the turn of the bar has only just passed. A
         # market with a time of its own cannot be asked that: there the last row is always left out.
-        return not self.urls.market_has_own_time and last.closed_at < self.clock.now()
+        return self.urls.follows_wall_clock and last.closed_at < self.clock.now()
 
     async def _last_price(self, symbol: str) -> Decimal:
-        body = await self._wire.read("get_symbol_ticker", weight=2, priority=Priority.CANDLES, symbol=symbol)
+        body = await self._wire.read("get_symbol_ticker", weight=2, priority=Priority.ENTRY, symbol=symbol)
         return understood(translate.price, body)
 
     async def _server_time(self) -> datetime:

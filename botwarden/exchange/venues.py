@@ -16,8 +16,8 @@ class VenueUrls:
     stream: str
     #: WebSocket API, including its path. Not used for orders.
     ws_api: str = ""
-    #: Whether candle times are the market's own rather than the wall clock's (replays, speed factors).
-    market_has_own_time: bool = False
+    #: Whether bars begin and end by the wall clock; a market that is replayed or sped up has its own time.
+    follows_wall_clock: bool = False
     #: A stream that always speaks, so that markets without trades are not taken for a dead connection.
     pulse: str | None = None
 
@@ -27,6 +27,7 @@ TESTNET = VenueUrls(
     rest="https://testnet.binance.vision/api",
     stream="wss://stream.testnet.binance.vision",
     ws_api="wss://ws-api.testnet.binance.vision/ws-api/v3",
+    follows_wall_clock=True,
     pulse="btcusdt@miniTicker",
 )
 
@@ -35,6 +36,7 @@ LIVE = VenueUrls(
     rest="https://api.binance.com/api",
     stream="wss://stream.binance.com:9443",
     ws_api="wss://ws-api.binance.com:443/ws-api/v3",
+    follows_wall_clock=True,
     pulse="btcusdt@miniTicker",
 )
 
@@ -46,5 +48,4 @@ def paper_urls(origin: str) -> VenueUrls:
         rest=origin.rstrip("/") + "/api",
         stream=websocket,
         ws_api=websocket + "/ws-api/v3",
-        market_has_own_time=True,
     )

@@ -86,6 +86,7 @@ class Wire:
         self._receive_window_ms = receive_window_ms
         self._timeout_s = request_timeout_s
         self._client: VenueClient | None = None
+        self._is_closed = False
 
     def __repr__(self) -> str:
         """Return a text without the secrets."""
@@ -96,7 +97,10 @@ class Wire:
 
         Raises:
             ClientFailed: the library cannot use this key.
+            NotConnected: it was closed.
         """
+        if self._is_closed:
+            raise NotConnected("the connection to the venue was closed by us")
         if self._client is None:
             _check_key(self._credentials)
             # Half a second of imports that only those pay who talk to a venue.
@@ -184,7 +188,8 @@ class Wire:
         return text[:200]
 
     async def close(self) -> None:
-        """Close the session; the shared sockets stay."""
+        """Close the session, for good; the shared sockets stay."""
+        self._is_closed = True
         if self._client is not None:
             await self._client.close()
 

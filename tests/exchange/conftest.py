@@ -19,6 +19,8 @@ from tests.exchange.stream_venue import StreamVenue
 
 KEY = ApiKeyId(1)
 
+JITTER = random.Random(7)  # noqa: S311 - a seed for pauses, not a secret
+
 
 @pytest.fixture
 async def raw() -> AsyncIterator[RawVenue]:
@@ -44,16 +46,18 @@ async def open_exchange() -> AsyncIterator[Callable[..., BinanceExchange]]:
     async with AsyncExitStack() as stack:
 
         def make(
-            origin: str, *, stream: str = "ws://127.0.0.1:9", credentials: Credentials = CREDENTIALS, **more: Any
+            origin: str,
+            *,
+            stream: str = "ws://127.0.0.1:9",
+            credentials: Credentials = CREDENTIALS,
+            **more: Any,
         ) -> BinanceExchange:
             async def open_secret(_api_key_id: ApiKeyId) -> Credentials:
                 return credentials
 
-            urls = VenueUrls(rest=f"{origin}/api", stream=stream, market_has_own_time=True)
+            urls = VenueUrls(rest=f"{origin}/api", stream=stream)
             clock = more.pop("clock", None) or SystemClock()
-            exchange = BinanceExchange(
-                {Venue.PAPER: urls}, open_secret, clock, rng=random.Random(7), **more
-            )
+            exchange = BinanceExchange({Venue.PAPER: urls}, open_secret, clock, rng=JITTER, **more)
             stack.push_async_callback(exchange.close)
             return exchange
 

@@ -61,9 +61,17 @@ def full_answer(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def fill(price: str, qty: str, *, trade_id: int, commission: str = "0.0001", asset: str = "BTC") -> dict[str, Any]:
+def fill(
+    price: str, qty: str, *, trade_id: int, commission: str = "0.0001", asset: str = "BTC"
+) -> dict[str, Any]:
     """Return one fill of a FULL answer."""
-    return {"price": price, "qty": qty, "commission": commission, "commissionAsset": asset, "tradeId": trade_id}
+    return {
+        "price": price,
+        "qty": qty,
+        "commission": commission,
+        "commissionAsset": asset,
+        "tradeId": trade_id,
+    }
 
 
 def order_record(**changes: Any) -> dict[str, Any]:

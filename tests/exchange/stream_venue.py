@@ -19,6 +19,7 @@ class StreamVenue:
         self.refuse_with: str | None = None
         self.ignores_requests = False
         self.status: int | None = None
+        self.retry_after = "0"
         self.connections_ended = 0
         self._changed = anyio.Event()
         self._runner: web.AppRunner | None = None
@@ -55,7 +56,7 @@ class StreamVenue:
     async def say_raw(self, text: str) -> None:
         await self.sockets[-1].send_str(text)
 
-    async def drop(self) -> None:
+    def drop(self) -> None:
         """Cut the newest connection without a close frame."""
         transport = self.sockets[-1]._req.transport
         transport.abort()
@@ -63,7 +64,7 @@ class StreamVenue:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if self.status is not None:
             self._happened()
-            return web.Response(status=self.status, headers={"Retry-After": "7"})
+            return web.Response(status=self.status, headers={"Retry-After": self.retry_after})
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         streams: set[str] = set()
@@ -99,7 +100,17 @@ class StreamVenue:
 
 def trade(symbol: str, price: str, *, at_ms: int = 1_767_614_400_000) -> dict[str, Any]:
     """Return a trade event."""
-    return {"e": "trade", "E": at_ms, "s": symbol, "t": 1, "p": price, "q": "1", "T": at_ms, "m": True, "M": True}
+    return {
+        "e": "trade",
+        "E": at_ms,
+        "s": symbol,
+        "t": 1,
+        "p": price,
+        "q": "1",
+        "T": at_ms,
+        "m": True,
+        "M": True,
+    }
 
 
 def kline(symbol: str, interval: str, close: str, *, opened_ms: int, closed: bool) -> dict[str, Any]:

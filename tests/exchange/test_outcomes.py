@@ -66,7 +66,9 @@ def test_indefinite_refusals(status: int, code: int, message: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 418, 429, 500, 502, 503, 504])
-@pytest.mark.parametrize("page", [b"", b"<html>nginx</html>", b"[]", b"null", b'{"code":"x"}', b'{"code":-10'])
+@pytest.mark.parametrize(
+    "page", [b"", b"<html>nginx</html>", b"[]", b"null", b'{"code":"x"}', b'{"code":-10']
+)
 def test_no_json_of_the_venue(status: int, page: bytes) -> None:
     """A page of something in between says nothing of the order."""
     assert isinstance(outcome(an_order(), status, page), Unknown)
@@ -91,4 +93,6 @@ def test_rejection_needs_a_code_of_the_list(status: int, code: int, message: str
     if isinstance(settled, Rejected):
         assert 400 <= status < 500
         assert status != 403
-        assert code in (-1002, -1003, -1013, -1015, -1021, -1022, -2010, -2014, -2015) or -1131 <= code <= -1100
+        assert (
+            code in (-1002, -1003, -1013, -1015, -1021, -1022, -2010, -2014, -2015) or -1131 <= code <= -1100
+        )

@@ -1,5 +1,6 @@
 """An order leaves once, signed with the moment of its intent, and every ending has its name."""
 
+import base64
 import hashlib
 import hmac
 import socket
@@ -12,10 +13,12 @@ from urllib.parse import urlencode
 
 import anyio
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from botwarden.exchange.account import BinanceAccount
 from botwarden.exchange.binance import BinanceExchange
-from botwarden.exchange.port import Unknown
+from botwarden.exchange.port import Credentials, Unknown
 from botwarden.trading.bot import Venue
 from botwarden.trading.orders import Executed, NeverSent, OrderStatus, Rejected, Side
 from tests.exchange.conftest import KEY
@@ -48,8 +51,8 @@ async def test_timestamp_and_window_are_pinned(raw: RawVenue, account: BinanceAc
     assert request.form["quantity"] == "0.5"
     assert request.form["signature"] == signature_of(request.form)
     assert set(request.form) == {
-        "symbol", "side", "type", "quantity", "newClientOrderId", "newOrderRespType", "timestamp", "recvWindow",
-        "signature",
+        "symbol", "side", "type", "quantity", "newClientOrderId", "newOrderRespType", "timestamp",
+        "recvWindow", "signature",
     }  # fmt: skip
 
 
@@ -64,6 +67,19 @@ async def test_concurrent_orders_keep_their_own_moments(raw: RawVenue, account: 
     stamps = sorted(int(request.form["timestamp"]) for request in raw.seen(ORDER))
     assert stamps == sorted(int(order.intended_at.timestamp() * 1000) for order in orders)
     assert all(request.form["signature"] == signature_of(request.form) for request in raw.seen(ORDER))
+
+
+async def test_key_pairs_sign_as_well(raw: RawVenue, open_exchange: Callable[..., BinanceExchange]) -> None:
+    """An Ed25519 key, pasted with whatever line ends, signs what the venue can verify."""
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    credentials = Credentials(api_key=API_KEY, secret_key=pem.replace("\n", "\r\n") + "\n\n")
+    account = await open_exchange(raw.origin, credentials=credentials).account(Venue.PAPER, KEY)
+    raw.next(ORDER, answer(full_answer()))
+    assert isinstance(await account.place(an_order()), Executed)
+    form = dict(raw.seen(ORDER)[0].form)
+    signature = base64.b64decode(form.pop("signature"))
+    private.public_key().verify(signature, urlencode(form).encode())
 
 
 async def test_window_is_a_setting(raw: RawVenue, open_exchange: Callable[..., BinanceExchange]) -> None:
@@ -185,14 +201,16 @@ async def test_refused_connection_is_never_sent(
     raw: RawVenue, open_exchange: Callable[..., BinanceExchange]
 ) -> None:
     """Where nobody listens, not a byte has left."""
-    raw.always("/api/v3/time", answer({"serverTime": time.time_ns() // 10**6}, headers={"Connection": "close"}))
+    raw.always(
+        "/api/v3/time", answer({"serverTime": time.time_ns() // 10**6}, headers={"Connection": "close"})
+    )
     account = await open_exchange(raw.origin).account(Venue.PAPER, KEY)
     await raw.close()
     assert isinstance(await account.place(an_order()), NeverSent)
 
 
 async def test_connection_that_never_comes_up_is_never_sent(
-    raw: RawVenue, open_exchange: Callable[..., BinanceExchange]
+    open_exchange: Callable[..., BinanceExchange],
 ) -> None:
     """A connection that is still being made when the window closes has sent nothing."""
     with socket.socket() as full:
@@ -201,7 +219,9 @@ async def test_connection_that_never_comes_up_is_never_sent(
         address = full.getsockname()
         fillers = [_dial(address) for _ in range(4)]
         try:
-            exchange = open_exchange(f"http://127.0.0.1:{address[1]}", receive_window=timedelta(milliseconds=300))
+            exchange = open_exchange(
+                f"http://127.0.0.1:{address[1]}", receive_window=timedelta(milliseconds=300)
+            )
             exchange.market(Venue.PAPER).clock._sample = _measured(exchange)
             account = await exchange.account(Venue.PAPER, KEY)
             assert isinstance(await account.place(an_order()), NeverSent)
@@ -213,7 +233,7 @@ async def test_connection_that_never_comes_up_is_never_sent(
 def _dial(address: Any) -> socket.socket:
     """Take a place in a listener's queue, so that later connections wait for one."""
     filler = socket.socket()
-    filler.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    filler.setblocking(False)
     filler.connect_ex(address)
     return filler
 

@@ -15,11 +15,13 @@ from botwarden.exchange.port import Credentials, Found, NotFound
 from botwarden.exchange.venues import VenueUrls
 from botwarden.runtime import SystemClock
 from botwarden.trading.bot import ApiKeyId, Venue
+from botwarden.trading.orders import NeverSent
 from tests.exchange.conftest import KEY
 from tests.exchange.raw_venue import RawVenue, answer, half, reset
 from tests.exchange.samples import (
     CLIENT_ID,
     CREDENTIALS,
+    an_order,
     exchange_info,
     order_record,
     trade_record,
@@ -32,7 +34,10 @@ READS: dict[str, tuple[str, Callable[[BinanceExchange, BinanceAccount], Awaitabl
     "open_orders": ("/api/v3/openOrders", lambda _, account: account.open_orders("BTCUSDT")),
     "fills": ("/api/v3/myTrades", lambda _, account: account.fills("BTCUSDT", 28)),
     "orders_since": ("/api/v3/allOrders", lambda _, account: account.orders_since("BTCUSDT", 0)),
-    "orders_from": ("/api/v3/allOrders", lambda _, account: account.orders_from("BTCUSDT", datetime.now(UTC))),
+    "orders_from": (
+        "/api/v3/allOrders",
+        lambda _, account: account.orders_from("BTCUSDT", datetime.now(UTC)),
+    ),
     "trades_since": ("/api/v3/myTrades", lambda _, account: account.trades_since("BTCUSDT", 0)),
     "balances": ("/api/v3/account", lambda _, account: account.balances()),
     "instruments": ("/api/v3/exchangeInfo", lambda exchange, _: exchange.market(Venue.PAPER).instruments()),
@@ -142,7 +147,7 @@ async def test_bar_that_has_just_closed_is_kept(raw: RawVenue) -> None:
     async def open_secret(_key: ApiKeyId) -> Credentials:
         return CREDENTIALS
 
-    urls = VenueUrls(rest=f"{raw.origin}/api", stream="ws://127.0.0.1:9")
+    urls = VenueUrls(rest=f"{raw.origin}/api", stream="ws://127.0.0.1:9", follows_wall_clock=True)
     exchange = BinanceExchange({Venue.LIVE: urls}, open_secret, SystemClock())
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     closed, unfinished = kline_row(now_ms - 60_001), kline_row(now_ms - 1000)
@@ -163,6 +168,15 @@ async def test_one_client_for_each_key(exchange: BinanceExchange, account: Binan
     assert await exchange.account(Venue.PAPER, KEY) is account
     await account.close()
     assert await exchange.account(Venue.PAPER, KEY) is not account
+
+
+async def test_closed_account(raw: RawVenue, account: BinanceAccount) -> None:
+    """An account that was closed sends nothing any more, and says so."""
+    await account.close()
+    assert isinstance(await account.place(an_order()), NeverSent)
+    with pytest.raises(Unavailable):
+        await account.balances()
+    assert raw.seen("/api/v3/order") == []
 
 
 async def test_unknown_venue_is_missing(exchange: BinanceExchange) -> None:

@@ -61,6 +61,13 @@ async def test_texts_are_clean(
 
 async def test_reprs_are_closed(account: BinanceAccount, exchange: BinanceExchange) -> None:
     """Nothing that holds a secret shows it."""
-    texts = [repr(CREDENTIALS), str(CREDENTIALS), f"{CREDENTIALS}", repr(account), repr(account._wire), repr(exchange)]
+    texts = [
+        repr(CREDENTIALS),
+        str(CREDENTIALS),
+        f"{CREDENTIALS}",
+        repr(account),
+        repr(account._wire),
+        repr(exchange),
+    ]
     texts.append(repr(account._wire.open()))
     assert not any(API_KEY in text or SECRET in text for text in texts)

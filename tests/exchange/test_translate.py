@@ -280,11 +280,15 @@ def test_stream_messages() -> None:
 
 def test_stream_replies() -> None:
     """Both forms of a refusal are told from a confirmation, and the farewell from both."""
-    assert translate.stream_message('{"result":null,"id":7}') == translate.StreamReply(request_id=7, refusal=None)
+    assert translate.stream_message('{"result":null,"id":7}') == translate.StreamReply(
+        request_id=7, refusal=None
+    )
     assert translate.stream_message('{"error":{"code":2,"msg":"no"},"id":7}') == translate.StreamReply(
         request_id=7, refusal="no"
     )
-    assert translate.stream_message('{"code":1,"msg":"no"}') == translate.StreamReply(request_id=None, refusal="no")
+    assert translate.stream_message('{"code":1,"msg":"no"}') == translate.StreamReply(
+        request_id=None, refusal="no"
+    )
     farewell = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'
     assert isinstance(translate.stream_message(farewell), translate.StreamClosing)
 
@@ -292,4 +296,4 @@ def test_stream_replies() -> None:
 def test_times_beyond_the_calendar() -> None:
     """A time that no calendar has is malformed, not a crash."""
     with pytest.raises(Malformed):
-        translate.from_ms(10**math.floor(30))
+        translate.from_ms(10 ** math.floor(30))
