@@ -4,7 +4,7 @@ An order's request is signed with the moment of its intent and a fixed recvWindo
 once. Reads leave once as well: who needs them again asks again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from botwarden.trading.orders import Executed, Fill, NeverSent, Order, Rejected,
 
 UNKNOWN_ORDER = -2013
 
+CLOSED = "the account was closed by us"
+
 #: Most rows of one answer. Source: Binance spot API, allOrders and myTrades, limit.
 PAGE = 1000
 
@@ -36,7 +38,7 @@ class BinanceAccount:
         orders: OrderCount,
         *,
         receive_window: timedelta,
-        on_close: Callable[[], None],
+        on_close: Callable[[], Awaitable[None]],
     ) -> None:
         self._wire = wire
         self._clock = clock
@@ -44,6 +46,7 @@ class BinanceAccount:
         self._orders = orders
         self._receive_window = receive_window
         self._on_close = on_close
+        self._is_open = True
 
     def __repr__(self) -> str:
         """Return a text without the secrets."""
@@ -120,9 +123,10 @@ class BinanceAccount:
         )
 
     async def close(self) -> None:
-        """Close the client; the sockets that it shares stay."""
-        self._on_close()
-        await self._wire.close()
+        """Send nothing any more; the client goes with the last who has the account open."""
+        if self._is_open:
+            self._is_open = False
+            await self._on_close()
 
     async def _settled(
         self, order: Order, outcome: Executed | Rejected | Unknown
@@ -147,6 +151,8 @@ class BinanceAccount:
         return max((order.intended_at + window - self._clock.now()).total_seconds(), 0.001)
 
     def _too_late(self, order: Order) -> NeverSent | None:
+        if not self._is_open:
+            return NeverSent(message=CLOSED)
         if self._clock.now() >= order.intended_at + self._receive_window / 2:
             return NeverSent(message="too much time has passed since the order was intended")
         return None
@@ -162,6 +168,8 @@ class BinanceAccount:
         return understood(translate.order_records, body)
 
     async def _read(self, method: str, *, weight: int, **parameters: Any) -> bytes:
+        if not self._is_open:
+            raise NotConnected(CLOSED)
         try:
             return await self._wire.read(method, weight=weight, priority=Priority.ORDER_QUERY, **parameters)
         except VenueRefused as refused:

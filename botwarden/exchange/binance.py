@@ -7,6 +7,7 @@ Nothing is sent to a venue before somebody needs it. Plaintext of keys exists on
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import anyio
@@ -42,7 +43,7 @@ class BinanceExchange:
         self._receive_window = receive_window
         self._request_timeout_s = request_timeout_s
         self._connections = Connections()
-        self._accounts: dict[tuple[Venue, ApiKeyId], BinanceAccount] = {}
+        self._keys: dict[tuple[Venue, ApiKeyId], _OpenKey] = {}
         self._opening: defaultdict[ApiKeyId, anyio.Lock] = defaultdict(anyio.Lock)
         self._markets = {
             venue: BinanceMarket(
@@ -71,7 +72,7 @@ class BinanceExchange:
             raise Missing(f"this installation has no venue {venue}") from None
 
     async def account(self, venue: Venue, api_key_id: ApiKeyId) -> BinanceAccount:
-        """Open the private side of a key; the same account again while it is open.
+        """Open the private side of a key. Who opens it closes it; all who have it open share one client.
 
         The venue's clock is measured first, so that no order is stamped by a clock that was never compared.
 
@@ -84,11 +85,19 @@ class BinanceExchange:
         market = self.market(venue)
         await market.clock.measure_once()
         async with self._opening[api_key_id]:
-            known = self._accounts.get((venue, api_key_id))
-            if known is None:
+            key = self._keys.get((venue, api_key_id))
+            if key is None:
                 credentials = await self._open_secret(api_key_id)
-                known = self._accounts[venue, api_key_id] = self._opened(market, api_key_id, credentials)
-            return known
+                key = self._keys[venue, api_key_id] = self._opened(market, credentials)
+        key.holders += 1
+        return BinanceAccount(
+            key.wire,
+            market.clock,
+            market.commissions,
+            key.orders,
+            receive_window=self._receive_window,
+            on_close=lambda: self._release(venue, api_key_id, key),
+        )
 
     def pause(self, venue: Venue, until: datetime) -> None:
         """Send nothing to the venue before this moment: another process of this address was told so."""
@@ -102,15 +111,13 @@ class BinanceExchange:
 
     async def close(self) -> None:
         """Close every client and every socket. `run` must have ended."""
-        for account in list(self._accounts.values()):
-            await account.close()
+        for key in self._keys.values():
+            await key.wire.close()
         for market in self._markets.values():
             await market.close()
         await self._connections.close()
 
-    def _opened(
-        self, market: BinanceMarket, api_key_id: ApiKeyId, credentials: Credentials
-    ) -> BinanceAccount:
+    def _opened(self, market: BinanceMarket, credentials: Credentials) -> "_OpenKey":
         orders = OrderCount(market.clock.now, market.order_limits)
         wire = Wire(
             market.urls,
@@ -123,17 +130,22 @@ class BinanceExchange:
             request_timeout_s=self._request_timeout_s,
         )
         wire.open()
-        return BinanceAccount(
-            wire,
-            market.clock,
-            market.commissions,
-            orders,
-            receive_window=self._receive_window,
-            on_close=lambda: self._forget(market.venue, api_key_id),
-        )
+        return _OpenKey(wire, orders)
 
-    def _forget(self, venue: Venue, api_key_id: ApiKeyId) -> None:
-        self._accounts.pop((venue, api_key_id), None)
+    async def _release(self, venue: Venue, api_key_id: ApiKeyId, key: "_OpenKey") -> None:
+        key.holders -= 1
+        if key.holders == 0 and self._keys.get((venue, api_key_id)) is key:
+            del self._keys[venue, api_key_id]
+            await key.wire.close()
+
+
+@dataclass(slots=True)
+class _OpenKey:
+    """One key's client and order count, shared by all who have the account open."""
+
+    wire: Wire
+    orders: OrderCount
+    holders: int = 0
 
 
 def _in_ms(window: timedelta) -> int:

@@ -178,11 +178,14 @@ class Connection:
                     failures = 1 if session.was_live else failures + 1
                     self._lost(str(broken))
                     await self._streams.clock.sleep(max(broken.pause_s, self._streams.backoff_s(failures)))
+                else:
+                    failures = 0
         finally:
             self._lost("the market streams were stopped")
 
     def _lost(self, why: str) -> None:
-        log.warning("stream.lost", url=self._streams.url, why=why, streams=len(self._readers))
+        if self._readers:
+            log.warning("stream.lost", url=self._streams.url, why=why, streams=len(self._readers))
         self._trouble = why
         for reader in self._everybody():
             reader.lost(why)

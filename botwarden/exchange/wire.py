@@ -171,7 +171,8 @@ class Wire:
             answer: Answer = await getattr(client, method)(**parameters)
             used = _whole_number(answer.headers.get("X-MBX-USED-WEIGHT-1M"))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failed:
-            # Raised only while connecting, before the request is written.
+            # Raised only while connecting, before the request is written: nothing was spent either.
+            used = 0
             raise NotConnected(f"no connection to the venue ({_name(failed)})") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failed:
             raise NoAnswer(f"no whole answer from the venue ({_name(failed)})") from None

@@ -163,11 +163,18 @@ def translate_minute(moment: datetime) -> int:
     return int(moment.timestamp()) // 60
 
 
-async def test_one_client_for_each_key(exchange: BinanceExchange, account: BinanceAccount) -> None:
-    """The same key gives the same account while it is open, and a new one afterwards."""
-    assert await exchange.account(Venue.PAPER, KEY) is account
+async def test_one_client_for_each_key(
+    raw: RawVenue, exchange: BinanceExchange, account: BinanceAccount
+) -> None:
+    """All who have a key open share its client, and nobody closes it under the others."""
+    raw.always("/api/v3/openOrders", answer([]))
+    other = await exchange.account(Venue.PAPER, KEY)
+    assert other._wire is account._wire
+    await other.close()
+    await other.close()
+    assert await account.open_orders("BTCUSDT") == []
     await account.close()
-    assert await exchange.account(Venue.PAPER, KEY) is not account
+    assert (await exchange.account(Venue.PAPER, KEY))._wire is not account._wire
 
 
 async def test_closed_account(raw: RawVenue, account: BinanceAccount) -> None:
