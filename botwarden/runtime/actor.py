@@ -1,0 +1,75 @@
+"""What an actor is. Begin here.
+
+    anybody                 the kernel                              your class
+    -------                 ----------                              ----------
+    context.spawn(spec) --> cell --------- spec.start() ----------> __init__()
+                              |                                     started()
+    ref.tell(message) ----> inbox
+    ref.ask(make) --------> inbox
+                              |  the cell's one task, while there
+                              |  is mail: one message at a time ---> receive(message)
+                              |
+                              |<--- Exception ------------------------ (a crash)
+                              |  timers off, duties and children
+                              |  stopped, a pause, then ----------->  a new object: started(), receive(...)
+                              |  (same ref, same inbox; too many
+                              |  crashes: the parent's child_gave_up)
+                              |
+    context.stop_child() --> cell   duties and children stopped --->  stopped()
+    or Next.STOP              |
+                              +--> watchers' terminated(), asks fail, tells are refused
+
+    actor.py        the contract (this file)      supervision.py  specs, pauses, when to give up
+    ref.py          tell, ask, replies            cell.py         the life of one actor
+    inbox.py        where messages wait           household.py    an actor's children and duties
+    timing.py       clocks and timers             kernel.py       what all cells of a system share
+    system.py       the root of a tree            testing.py      a fake clock, a stage for one actor
+
+The invariant: whatever an actor holds is touched by one message at a time, so it needs no locks.
+"""
+
+from enum import Enum
+from typing import Generic, TypeVar
+
+from botwarden.runtime.context import Context
+from botwarden.runtime.supervision import ChildGaveUp, Terminated
+
+M_contra = TypeVar("M_contra", contravariant=True)
+
+
+class Next(Enum):
+    """What shall follow after a message."""
+
+    CONTINUE = "continue"
+    #: Stop normally, with what is still in the inbox unread.
+    STOP = "stop"
+
+
+class Actor(Generic[M_contra]):
+    """State that nobody else touches, and a coroutine that receives one message at a time.
+
+    Any `Exception` that leaves one of these methods, or a duty, is a crash: this object is thrown away
+    and a fresh one takes its place. Time-outs and cancel scopes may be used freely inside.
+    """
+
+    __slots__ = ("context",)
+
+    #: Set by the kernel before `started`.
+    context: Context[M_contra]
+
+    async def started(self) -> None:
+        """Prepare; runs before the first message of each life."""
+
+    async def receive(self, message: M_contra, /) -> Next | None:
+        """Handle one message; None means to continue."""
+        raise NotImplementedError
+
+    async def stopped(self) -> None:
+        """Say goodbye: after an orderly stop only, with duties and children gone, before the deadline."""
+
+    async def child_gave_up(self, failure: ChildGaveUp) -> None:
+        """Decide what a child's final failure means; by default it is this actor's crash as well."""
+        raise failure
+
+    async def terminated(self, death: Terminated) -> None:
+        """Note that a watched actor has stopped for good; by default nothing follows."""
