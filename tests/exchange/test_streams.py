@@ -13,7 +13,8 @@ from botwarden.exchange import translate
 from botwarden.exchange.port import MarketEvent, StreamLost, StreamRestored
 from botwarden.exchange.stream_session import STREAMS_PER_MESSAGE
 from botwarden.exchange.streams import MarketStreams, Reader, StreamRules
-from botwarden.runtime import SystemClock
+from botwarden.runtime import Clock, SystemClock
+from botwarden.runtime.testing import FakeClock
 from botwarden.trading.candles import Candle, PriceTick
 from tests.exchange.conftest import JITTER
 from tests.exchange.stream_venue import StreamVenue, kline, trade
@@ -28,13 +29,13 @@ HASTY = StreamRules(silence_s=0.1, first_backoff_s=0.01, longest_backoff_s=0.05)
 
 @asynccontextmanager
 async def running(
-    venue: StreamVenue, rules: StreamRules = QUICK, pulse: str | None = None
+    venue: StreamVenue, rules: StreamRules = QUICK, pulse: str | None = None, clock: Clock | None = None
 ) -> AsyncIterator[MarketStreams]:
     """Run the streams of this venue."""
     async with aiohttp.TCPConnector() as connector:
         streams = MarketStreams(
             venue.origin,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             rng=JITTER,
             connector=lambda: connector,
             rules=rules,
@@ -164,12 +165,50 @@ async def test_reconnects(spoken: StreamVenue, way: str) -> None:
 
 
 async def test_silence_is_a_failure(spoken: StreamVenue) -> None:
-    """A connection that stands but says nothing is given up and made anew."""
-    async with running(spoken, HASTY) as streams, listening(streams, "BTCUSDT") as reader:
+    """A connection that stands but says nothing for ten seconds is given up and made anew."""
+    clock = FakeClock()
+    async with (
+        running(spoken, StreamRules(), clock=clock) as streams,
+        listening(streams, "BTCUSDT") as reader,
+    ):
+        await reader.until(StreamRestored)
+        await clock.advance(9)
+        await spoken.say("btcusdt@trade", trade("BTCUSDT", "5"))
+        await reader.until(PriceTick)
+        await clock.advance(9.9)
+        assert reader.of(StreamLost) == []
+        await clock.advance(0.2)
         await reader.until(StreamLost)
-        assert "nothing was heard" in reader.of(StreamLost)[0].message
+        assert "nothing was heard for 10 s" in reader.of(StreamLost)[0].message
+        await spoken.until(lambda: spoken.connections_ended == 1)
+        await clock.advance(1)
         await reader.until(StreamRestored, 2)
-        assert len(spoken.sockets) >= 2
+        assert len(spoken.sockets) == 2
+
+
+async def test_requests_keep_the_venues_pace(spoken: StreamVenue) -> None:
+    """Requests leave a quarter of a second apart: the venue disconnects who sends more than five."""
+    clock = FakeClock()
+    intervals = [f"{minutes}m" for minutes in range(2 * STREAMS_PER_MESSAGE)]
+    async with running(spoken, clock=clock) as streams, listening(streams, "BTCUSDT", *intervals):
+        for count in (1, 2, 3):
+            await spoken.until(lambda count=count: len(spoken.requests) == count)
+            await clock.advance(0.125)
+            assert len(spoken.requests) == count
+            await clock.advance(0.125)
+
+
+async def test_ban_is_waited_out(spoken: StreamVenue) -> None:
+    """A venue that refuses the connection and says for how long is left alone for so long."""
+    clock = FakeClock()
+    spoken.status, spoken.retry_after = 418, "120"
+    async with running(spoken, clock=clock) as streams, listening(streams, "BTCUSDT") as reader:
+        await reader.until(StreamLost)
+        spoken.status = None
+        await clock.advance(119)
+        assert spoken.sockets == []
+        await clock.advance(2)
+        await reader.until(StreamRestored)
 
 
 async def test_unanswered_subscription_is_a_failure(spoken: StreamVenue) -> None:
