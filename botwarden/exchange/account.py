@@ -1,7 +1,8 @@
 """One API key's private side.
 
 An order's request is signed with the moment of its intent and a fixed recvWindow, and leaves at most
-once. Reads leave once as well: who needs them again asks again.
+once. Reads are not retried here either (the HTTP library may repeat one on a connection that the venue
+had closed already): who needs them again asks again.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import anyio
+import anyio.to_thread
 
 from botwarden.exchange import translate
 from botwarden.exchange.clock import MeasuredClock
@@ -75,7 +76,8 @@ class BinanceMarket:
     async def instruments(self) -> dict[str, Instrument]:
         """Return what can be traded, by symbol, and learn the venue's limits."""
         body = await self._wire.read("get_catalogue", weight=20, priority=Priority.CANDLES)
-        self._instruments, limits = understood(translate.instruments, body)
+        # Thousands of symbols take a tenth of a second: too long for the loop that serves prices.
+        self._instruments, limits = await anyio.to_thread.run_sync(understood, translate.instruments, body)
         if limits.weight_per_minute is not None:
             self.budget.set_limit(limits.weight_per_minute)
         self.order_limits.update(limits.orders)
