@@ -10,6 +10,7 @@ from litestar import Request, Response, Router, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import FromPath
 
 import botwarden
 from botwarden.errors import Missing
@@ -20,7 +21,7 @@ _ASSETS = {"docs.css": "text/css; charset=utf-8", "docs.js": "text/javascript; c
 
 
 @get("/assets/{name:str}")
-async def read_asset(name: str) -> Response[bytes]:
+async def read_asset(name: FromPath[str]) -> Response[bytes]:
     """Return one of the page's files."""
     if name not in _ASSETS:
         raise Missing

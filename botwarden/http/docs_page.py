@@ -124,7 +124,7 @@ def _kind(schema: Json, document: Json) -> str:
     if words == ["array"]:
         words = [f"list of {_kind(schema.get('items') or {}, document)}"]
     words += [str(schema["format"])] if "format" in schema else []
-    words += [f"{sign} {schema[bound]}" for bound, sign in _BOUNDS.items() if bound in schema]
+    words += [f"{sign} {schema[bound]:g}" for bound, sign in _BOUNDS.items() if bound in schema]
     return ", ".join(words)
 
 

@@ -9,6 +9,7 @@ the hub polls what is watched, all of it in one query, and when it is back every
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import anyio
@@ -107,6 +108,19 @@ class StatusHub:
         self._stale = anyio.Event()
 
     # Clients come and go.
+
+    def watcher(
+        self, *, user_id: UserId, bot_id: BotId | None, token_hash: bytes, expires_at: datetime
+    ) -> Watcher:
+        """Return a watcher of this bot of the user, or of all; it hears nothing until it is attached."""
+        return Watcher(
+            user_id=user_id,
+            bot_id=bot_id,
+            token_hash=token_hash,
+            expires_at=expires_at,
+            monotonic=self._clock.monotonic,
+            sent=self._metrics.messages.inc,
+        )
 
     async def attach(self, watcher: Watcher, *, since_us: int | None = None) -> None:
         """Give a watcher the present states, and from then on every change.
@@ -249,6 +263,7 @@ class StatusHub:
             self._stale = anyio.Event()
             try:
                 await self._hear_all()
+                self._metrics.reread.inc()
                 await self._read_again()
                 owed = False
             except Unavailable:

@@ -15,8 +15,9 @@ import anyio
 import msgspec
 from anyio.lowlevel import checkpoint
 
-#: A comment: keeps proxies from closing the connection, and is no message to the client.
-HEARTBEAT = b": beat\n\n"
+#: A comment line: keeps proxies from closing the connection, and is no message to the client. Without an
+#: empty line behind it, which some clients take for the end of a message.
+HEARTBEAT = b": beat\n"
 #: The server goes away; the client reconnects by itself, to another replica.
 BYE = b"event: bye\ndata: {}\n\n"
 
@@ -131,6 +132,8 @@ class EventStream:
                 await self._write_all(send)
                 group.cancel_scope.cancel()
         finally:
+            # The connection may serve another request now.
+            self._source.cut = _nothing
             self._leave()
 
     async def _write_all(self, send: Send) -> None:
@@ -149,6 +152,10 @@ class EventStream:
         source.written()
 
 
+def _nothing() -> None:
+    """Cut no line."""
+
+
 async def _watch_departure(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -164,6 +171,6 @@ def _cut(scope: anyio.CancelScope, receive: Receive) -> None:
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is not None:
         line = transport.get_extra_info("socket")
-        if line is not None:
+        if line is not None and not transport.is_closing():
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()
