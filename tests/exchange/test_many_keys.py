@@ -5,6 +5,7 @@ import hmac
 from urllib.parse import urlencode
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from botwarden.exchange.binance import BinanceExchange
@@ -29,7 +30,7 @@ async def test_keys_never_mix(raw: RawVenue) -> None:
     """Orders of many keys at once each carry their own key and its signature."""
 
     async def open_secret(api_key_id: ApiKeyId) -> Credentials:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return credentials_of(api_key_id)
 
     raw.always("/api/v3/order", answer(REFUSAL, status=400))
