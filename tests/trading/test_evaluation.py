@@ -174,6 +174,14 @@ def test_an_evaluation_raises_the_high() -> None:
     assert (decision.kind, decision.state.max_price_since_entry) == ("mark.raised", 105)
 
 
+@pytest.mark.parametrize("price", ["0", "-1"])
+@pytest.mark.parametrize("size", [{}, {"position_size_fixed": None, "position_size_perc": Decimal(5)}])
+def test_a_price_that_is_not_positive_is_no_price(price: str, size: dict[str, object]) -> None:
+    """Without a price nothing is sized and nothing is sold."""
+    assert evaluate(running(), Signal.BUY, price=price, **size).state == running()
+    assert evaluate(holding(), Signal.SELL, price=price, **size).state == holding()
+
+
 def test_a_close_request_bars_entries() -> None:
     """A bot that is about to be closed does not buy, not even on top of dust."""
     tiny = holding(current_position_size_coins=Decimal("0.01"), close_requested_at=NOW)

@@ -309,6 +309,13 @@ def test_a_start_after_the_close_was_sent_wins() -> None:
     assert (after.is_active, after.in_position) == (True, False)
 
 
+@pytest.mark.parametrize("status", [Status.STOPPED, Status.PENDING])
+def test_a_bot_that_waits_for_its_adoption_goes_on_waiting(status: Status) -> None:
+    """An order that was in flight over a start or the day's turn does not count as an adoption."""
+    after = settle(holding(status=status), SELL, executed(make_fill("90", "1"))).state
+    assert (after.status, after.in_position) == (status, False)
+
+
 def test_settlement_does_not_lift_a_quarantine_nor_hide_a_disturbance() -> None:
     """An order that ends well says nothing about why the bot was halted or what is away."""
     outcome = executed(make_fill("90", "1"))

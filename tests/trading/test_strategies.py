@@ -122,6 +122,16 @@ def test_a_flat_market_says_nothing(price: float) -> None:
     assert set(words([price] * 200, **DEFAULTS)) == {Signal.HOLD}
 
 
+def test_touching_is_no_crossing() -> None:
+    """Averages that met in a quiet market and part again to the same side have not crossed."""
+    falling = [100.0 - step + (step % 2) * 0.6 for step in range(12)]
+    quiet = [falling[-1]] * 120
+    assert set(words(falling + quiet + [price - 12 for price in falling])) == {Signal.HOLD}
+    rising = [falling[-1] + step - (step % 2) * 0.6 for step in range(12)]
+    dip = [falling[-1] - 1]
+    assert words(falling + quiet + dip + rising).count(Signal.BUY) == 1
+
+
 def test_a_candle_that_is_not_newer_changes_nothing() -> None:
     """Hearing a candle twice, or one from before, is passed over and spoils nothing that follows."""
     closes = [100 + 10 * math.sin(step / 5) for step in range(120)]
@@ -155,16 +165,19 @@ def test_words_are_those_of_the_definition(
         "rsi_overbought": bounds[1],
     }
     quick, slow, index = Ema(fast), Ema(fast + gap), Rsi(period)
-    lines = [(quick.advance(close), slow.advance(close), index.advance(close)) for close in closes]
-    expected = []
-    for before, now in zip([(None, None, None), *lines], lines, strict=False):
+    expected, sides = [], []
+    for close in closes:
+        line, base, rsi = quick.advance(close), slow.advance(close), index.advance(close)
         word = Signal.HOLD
-        if before[1] is not None and now[2] is not None:
-            was, is_now = (_sign(line[0] - line[1], line[1]) for line in (before, now))
-            if was <= 0 < is_now and now[2] < bounds[1]:
+        if base is not None:
+            side = _sign(line - base, base)
+            apart = [known for known in sides if known != 0]
+            was = apart[-1] if apart else 0
+            if sides and rsi is not None and side > was and side > 0 and rsi < bounds[1]:
                 word = Signal.BUY
-            elif was >= 0 > is_now and now[2] > bounds[0]:
+            elif sides and rsi is not None and side < was and side < 0 and rsi > bounds[0]:
                 word = Signal.SELL
+            sides.append(side)
         expected.append(word)
     assert words(closes, **params) == expected
 

@@ -64,7 +64,8 @@ class EmaSource:
         self._rsi = Rsi(rsi_period)
         self._oversold = rsi_oversold
         self._overbought = rsi_overbought
-        #: The fast average was above (1), below (-1) or at (0) the slow one; None before both are there.
+        #: Where the fast average was last seen apart from the slow one: above (1) or below (-1); 0 while
+        #: they have never been apart, None before both are there. Touching is no crossing.
         self._side: int | None = None
         self._heard: datetime | None = None
 
@@ -77,12 +78,14 @@ class EmaSource:
         fast, slow, rsi = self._fast.advance(close), self._slow.advance(close), self._rsi.advance(close)
         if fast is None or slow is None:
             return Signal.HOLD
-        before, self._side = self._side, _side(fast, slow)
+        before, side = self._side, _side(fast, slow)
+        if before is None or side != 0:
+            self._side = side
         if before is None or rsi is None:
             return Signal.HOLD
-        if before <= 0 < self._side and rsi < self._overbought:
+        if before <= 0 < side and rsi < self._overbought:
             return Signal.BUY
-        if before >= 0 > self._side and rsi > self._oversold:
+        if before >= 0 > side and rsi > self._oversold:
             return Signal.SELL
         return Signal.HOLD
 
