@@ -132,6 +132,16 @@ def test_touching_is_no_crossing() -> None:
     assert words(falling + quiet + dip + rising).count(Signal.BUY) == 1
 
 
+def test_a_wobble_in_the_last_digits_is_no_crossing() -> None:
+    """Where averages have met, a change that only floats can see says nothing."""
+    closes = [110.0, 105.0, 102.0, 90.0, 101.0, 102.0, *[100.0] * 150, 100.00000000001, *[100.0] * 20]
+    said = words(closes, fast=3, slow=5, rsi_period=2, rsi_oversold=0, rsi_overbought=100)
+    assert set(said[100:]) == {Signal.HOLD}
+    closes[156] = 101.0
+    said = words(closes, fast=3, slow=5, rsi_period=2, rsi_oversold=0, rsi_overbought=100)
+    assert set(said[100:]) != {Signal.HOLD}
+
+
 def test_a_candle_that_is_not_newer_changes_nothing() -> None:
     """Hearing a candle twice, or one from before, is passed over and spoils nothing that follows."""
     closes = [100 + 10 * math.sin(step / 5) for step in range(120)]
