@@ -137,7 +137,7 @@ class StreamLost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamRestored(msgspec.Struct, frozen=True, kw_only=True):
-    """The stream delivers again; fetch what was missed by `Market.candles`."""
+    """The stream delivers (again, or for the first time); fetch what was missed by `Market.candles`."""
 
 
 MarketEvent = Candle | PriceTick | StreamLost | StreamRestored
@@ -180,9 +180,12 @@ class Exchange(Protocol):
     async def account(self, venue: Venue, api_key_id: ApiKeyId) -> Account:
         """Open the private side of a key; one client per key, on a shared connector.
 
+        Each caller closes what it opened; the client goes with the last of them.
+
         Raises:
             Missing: no such key.
             UnreadableSecret: the stored secret cannot be opened.
             ClientFailed: the client could not be made.
+            Unavailable: the venue does not answer.
         """
         ...

@@ -200,13 +200,17 @@ async def test_dropped_keep_alive_never_repeats_an_order(raw: RawVenue, account:
 async def test_refused_connection_is_never_sent(
     raw: RawVenue, open_exchange: Callable[..., BinanceExchange]
 ) -> None:
-    """Where nobody listens, not a byte has left."""
+    """Where nobody listens, not a byte has left and no weight is spent."""
     raw.always(
         "/api/v3/time", answer({"serverTime": time.time_ns() // 10**6}, headers={"Connection": "close"})
     )
-    account = await open_exchange(raw.origin).account(Venue.PAPER, KEY)
+    exchange = open_exchange(raw.origin)
+    account = await exchange.account(Venue.PAPER, KEY)
+    budget = exchange.market(Venue.PAPER).budget
+    spent_before = budget.used
     await raw.close()
     assert isinstance(await account.place(an_order()), NeverSent)
+    assert budget.used <= spent_before
 
 
 async def test_connection_that_never_comes_up_is_never_sent(
@@ -266,7 +270,7 @@ async def test_too_many_orders_pause_the_account_only(
 ) -> None:
     """The order limit is the account's: its orders stop, the market goes on."""
     too_many = {"code": -1015, "msg": "Too many new orders."}
-    raw.next(ORDER, answer(too_many, status=429, headers={"Retry-After": "5"}))
+    raw.next(ORDER, answer(too_many, status=429, headers={"Retry-After": "30"}))
     raw.next("/api/v3/ticker/price", answer({"symbol": "BTCUSDT", "price": "100"}))
     assert await account.place(an_order()) == Rejected(code=-1015, message="Too many new orders.")
     assert isinstance(await account.place(an_order()), NeverSent)

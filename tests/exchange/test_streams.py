@@ -144,8 +144,11 @@ async def test_last_reader_leaves(spoken: StreamVenue) -> None:
         assert len(spoken.sockets) == 2
 
 
-@pytest.mark.parametrize("way", ["cut", "close", "farewell", "noise"])
-async def test_reconnects(spoken: StreamVenue, way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [("cut", "closed"), ("close", "1001"), ("farewell", "about to close"), ("noise", "closed")],
+)
+async def test_reconnects(spoken: StreamVenue, way: str, told: str) -> None:
     """However a connection ends, the reader hears that it is lost, and again that it is whole."""
     async with running(spoken) as streams, listening(streams, "BTCUSDT", "1m") as reader:
         await reader.until(StreamRestored)
@@ -159,6 +162,7 @@ async def test_reconnects(spoken: StreamVenue, way: str) -> None:
             await spoken.sockets[-1].send_bytes(b"\x00")
         await reader.until(StreamRestored, 2)
         assert [type(event) for event in reader.heard] == [StreamRestored, StreamLost, StreamRestored]
+        assert told in reader.of(StreamLost)[0].message
         assert spoken.subscribed[-1] == {"btcusdt@trade", "btcusdt@kline_1m"}
         await spoken.say("btcusdt@trade", trade("BTCUSDT", "3"))
         await reader.until(PriceTick)
@@ -219,6 +223,24 @@ async def test_unanswered_subscription_is_a_failure(spoken: StreamVenue) -> None
         assert reader.of(StreamRestored) == []
         spoken.ignores_requests = False
         await reader.until(StreamRestored)
+
+
+async def test_busy_stream_does_not_hide_an_unanswered_request(spoken: StreamVenue) -> None:
+    """While one symbol speaks, another whose subscription is never confirmed is not taken for live."""
+    clock = FakeClock()
+    async with running(spoken, clock=clock) as streams, listening(streams, "BTCUSDT") as busy:
+        await busy.until(StreamRestored)
+        await clock.advance(1)
+        spoken.ignores_requests = True
+        async with listening(streams, "ETHUSDT") as ignored:
+            await spoken.until(lambda: len(spoken.requests) == 2)
+            for count in (1, 2):
+                await clock.advance(4.9)
+                await spoken.say("btcusdt@trade", trade("BTCUSDT", "5"))
+                await busy.until(PriceTick, count)
+            assert ignored.heard == []
+            await clock.advance(0.3)
+            await ignored.until(StreamLost)
 
 
 async def test_venue_that_is_away(spoken: StreamVenue) -> None:
