@@ -22,7 +22,7 @@ from botwarden.exchange.port import Credentials, Unknown
 from botwarden.trading.bot import Venue
 from botwarden.trading.orders import Executed, NeverSent, OrderStatus, Rejected, Side
 from tests.exchange.conftest import KEY
-from tests.exchange.raw_venue import Doing, RawVenue, Request, answer, half, reset, silence
+from tests.exchange.raw_venue import Doing, RawVenue, Request, answer, half, reset, silence, windowed
 from tests.exchange.samples import API_KEY, CLIENT_ID, SECRET, an_order, fill, full_answer
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,20 @@ async def test_timestamp_and_window_are_pinned(raw: RawVenue, account: BinanceAc
         "symbol", "side", "type", "quantity", "newClientOrderId", "newOrderRespType", "timestamp",
         "recvWindow", "signature",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("delayed_s", "accepted"), [(0.0, True), (3.0, True), (4.5, False), (3600.0, False)])
+async def test_request_is_refused_when_its_window_has_passed(
+    raw: RawVenue, account: BinanceAccount, delayed_s: float, accepted: bool
+) -> None:
+    """A copy that arrives later than the intent's window is refused by the venue's own clock."""
+    raw.next(ORDER, windowed(full_answer(), delayed_s=delayed_s))
+    outcome = await account.place(an_order(intended_at=datetime.now(UTC) - timedelta(seconds=1)))
+    if accepted:
+        assert isinstance(outcome, Executed)
+    else:
+        assert isinstance(outcome, Rejected)
+        assert outcome.code == -1021
 
 
 async def test_concurrent_orders_keep_their_own_moments(raw: RawVenue, account: BinanceAccount) -> None:
