@@ -202,9 +202,10 @@ bot_states = Table(
         name="fk_bot_states_config",
     ),
     Index("ix_bot_states_slot_bot_id", "slot", "bot_id"),
-    Index("ix_bot_states_last_updated_at", "last_updated_at"),
     Index("ix_bot_states_user_id_bot_id", "user_id", "bot_id"),
-    Index("ix_bot_states_trading_day", "trading_day"),
+    # No index on what transitions change: so their updates stay within the page (HOT).
+    # New bots, which wait for the holder of their slot.
+    Index("ix_bot_states_unclaimed", "slot", "bot_id", postgresql_where=text("term = 0")),
     CheckConstraint("version >= 1", name="version_range"),
     CheckConstraint("term >= 0", name="term_range"),
     CheckConstraint(f"slot = bot_id % {SLOT_COUNT}", name="slot_of_id"),
@@ -235,8 +236,8 @@ bot_progress = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    #: When the last evaluation finished.
-    _time("last_run_at"),
+    #: When the last evaluation finished; empty before the first.
+    _time("last_run_at", nullable=True),
 )
 
 orders = Table(
@@ -272,6 +273,7 @@ orders = Table(
     # One open intent per bot, whatever the program does.
     Index("uq_orders_open_bot_id", "bot_id", unique=True, postgresql_where=text("status = 'open'")),
     Index("ix_orders_api_key_id", "api_key_id"),
+    Index("ix_orders_bot_id_id", "bot_id", "id"),
     CheckConstraint("side IN ('BUY', 'SELL')", name="side_known"),
     CheckConstraint(
         "status IN ('open', 'filled', 'expired', 'rejected', 'never_sent', 'absent')", name="status_known"

@@ -1,0 +1,37 @@
+"""Orders whose outcome is unknown: what a bot's new holder has to settle before anything else."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import select, text
+
+from botwarden.persistence.database import Transaction
+from botwarden.persistence.tables import orders
+from botwarden.trading.bot import BotId
+from botwarden.trading.orders import Order, OrderStatus, Reason, Side
+
+_FIELDS = Order.__struct_fields__
+
+
+async def read_open_orders(tx: Transaction, bot_ids: Collection[BotId]) -> dict[BotId, Order]:
+    """Return the open order of each of the bots that has one."""
+    rows = await tx.execute(_OPEN, {"bot_ids": sorted(bot_ids)})
+    return {row.bot_id: order_of(row) for row in rows}
+
+
+def order_of(row: Any) -> Order:
+    """Return the order in a row of the table."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    return Order(
+        **values
+        | {
+            "side": Side(row.side),
+            "reason": Reason(row.reason),
+            "status": OrderStatus(row.status),
+        }
+    )
+
+
+_OPEN = select(*(orders.c[name] for name in _FIELDS)).where(
+    orders.c.status == text("'open'"), text("orders.bot_id = ANY(CAST(:bot_ids AS bigint[]))")
+)

@@ -1,0 +1,165 @@
+"""Writing states: the one statement that changes what a bot is.
+
+    given ──▶ held (locked in id order, only where version and term match) ──▶ updated ──▶ logged
+
+A row that has moved on is not held, and nothing of its transition is written. Locks are always taken in
+the order of bot ids, so transactions over many bots never deadlock with each other.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import dialect
+
+from botwarden.persistence.database import Transaction
+from botwarden.persistence.tables import bot_states
+from botwarden.trading.bot import BotId, BotState, Cause
+
+#: Every transaction that changes states holds this advisory lock shared; the daily reset holds it alone.
+RESET_KEY = 0x626F74_7761_7264
+
+#: What the audit trail tells of a state.
+_AUDITED = (
+    "trading_day",
+    "is_active",
+    "status",
+    "halted_by",
+    "in_position",
+    "entry_price",
+    "current_position_size_coins",
+    "trailing_stop_price",
+    "max_price_since_entry",
+    "take_profit_price",
+    "stop_loss_price",
+    "daily_pnl",
+    "daily_trades_count",
+    "last_error_message",
+    "close_requested_at",
+)
+
+#: What a transition may write.
+_WRITTEN = tuple(
+    name
+    for name in BotState.__struct_fields__
+    if name not in ("bot_id", "user_id", "version", "term", "last_updated_at")
+)
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """From one state of a bot to the next, with what the audit trail shall say."""
+
+    before: BotState
+    #: Its version and term do not matter.
+    after: BotState
+    cause: Cause
+    kind: str
+    message: str | None = None
+    #: Number of the order that this settles: it must still be open.
+    settles: int | None = None
+    #: What the trail says changed besides the state: {"field": [before, after]}.
+    also: dict[str, list[Any]] = {}
+
+
+async def share_reset_lock(tx: Transaction) -> None:
+    """Keep the daily reset out until this transaction ends. Locks: before any bot. Raises `Locked`."""
+    await tx.execute(_SHARE_RESET_LOCK)
+
+
+async def write_transitions(tx: Transaction, transitions: Sequence[Transition]) -> dict[BotId, BotState]:
+    """Write each transition whose row is still as it was; return the new states of those.
+
+    At most one transition per bot. Locks: the bots' rows, in id order.
+    """
+    if not transitions:
+        return {}
+    result = await tx.execute(_WRITE, _arrays(transitions))
+    written = {row.bot_id: (row.version, row.last_updated_at) for row in result}
+    states: dict[BotId, BotState] = {}
+    for it in transitions:
+        if it.before.bot_id in written:
+            version, at = written[it.before.bot_id]
+            states[it.before.bot_id] = replace(
+                it.after, version=version, term=it.before.term, last_updated_at=at
+            )
+    return states
+
+
+def changes(before: BotState, after: BotState) -> dict[str, list[Any]]:
+    """Return {"field": [before, after]} of what differs; amounts as plain decimal strings."""
+    differing: dict[str, list[Any]] = {}
+    for name in _AUDITED:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            differing[name] = [_plain(old), _plain(new)]
+    return differing
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def _arrays(transitions: Sequence[Transition]) -> dict[str, list[Any]]:
+    arrays: dict[str, list[Any]] = {
+        "bot_id": [it.before.bot_id for it in transitions],
+        "version": [it.before.version for it in transitions],
+        "term": [it.before.term for it in transitions],
+        "settles": [it.settles for it in transitions],
+        "cause": [it.cause for it in transitions],
+        "kind": [it.kind for it in transitions],
+        "message": [it.message for it in transitions],
+        "changes": [
+            msgspec.json.encode(changes(it.before, it.after) | it.also).decode() for it in transitions
+        ],
+    }
+    for name in _WRITTEN:
+        arrays[name] = [getattr(it.after, name) for it in transitions]
+    return arrays
+
+
+def _write_statement() -> str:
+    compiler: Any = dialect()  # type: ignore[no-untyped-call]
+    types = {
+        "bot_id": "bigint",
+        "version": "bigint",
+        "term": "bigint",
+        "settles": "integer",
+        "cause": "text",
+        "kind": "text",
+        "message": "text",
+        "changes": "text",
+    } | {name: bot_states.c[name].type.compile(compiler) for name in _WRITTEN}
+    arrays = ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in types.items())
+    setting = ", ".join(f"{name} = h.{name}" for name in _WRITTEN)
+    # Only names from above are put into the text; every value is a parameter.
+    return f"""
+        WITH held AS MATERIALIZED (
+            SELECT g.* FROM unnest({arrays}) AS g({", ".join(types)})
+            JOIN bot_states s ON s.bot_id = g.bot_id
+            WHERE s.version = g.version AND s.term = g.term
+              AND (g.settles IS NULL OR EXISTS (
+                  SELECT FROM orders o
+                  WHERE o.bot_id = g.bot_id AND o.number = g.settles AND o.status = 'open'))
+            ORDER BY s.bot_id
+            FOR NO KEY UPDATE OF s
+        ), updated AS (
+            UPDATE bot_states s SET version = s.version + 1, {setting}
+            FROM held h WHERE s.bot_id = h.bot_id
+            RETURNING s.bot_id, s.user_id, s.version, s.last_updated_at, h.cause, h.kind, h.changes, h.message
+        ), logged AS (
+            INSERT INTO bot_events (at, bot_id, user_id, version, cause, kind, changes, message)
+            SELECT last_updated_at, bot_id, user_id, version, cause, kind, CAST(changes AS jsonb), message
+            FROM updated
+        )
+        SELECT bot_id, version, last_updated_at FROM updated
+    """  # noqa: S608 - built from column names alone
+
+
+_WRITE = text(_write_statement())
+_SHARE_RESET_LOCK = text(f"SELECT pg_advisory_xact_lock_shared({RESET_KEY})")
