@@ -9,7 +9,7 @@ import gc
 import statistics
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from botwarden.runtime import Actor, ChildSpec, Ref, Reply, System
@@ -45,9 +45,13 @@ class Latch:
 
 
 class Tells(Protocol):
-    """The part that both have in common."""
+    """What can be told."""
 
     def tell(self, message: Any) -> Any: ...
+
+
+class Asks(Tells, Protocol):
+    """What can be asked as well."""
 
     async def ask(self) -> Any: ...
 
@@ -104,7 +108,7 @@ class Plain:
                 self._latch.count_down()
 
 
-async def tell_all(actors: list[Tells], latch: Latch, each: int) -> float:
+async def tell_all(actors: Sequence[Tells], latch: Latch, each: int) -> float:
     """Return the seconds until every actor has received `each` messages."""
     latch.expect(len(actors) * each)
     begun = time.perf_counter()
@@ -115,7 +119,7 @@ async def tell_all(actors: list[Tells], latch: Latch, each: int) -> float:
     return time.perf_counter() - begun
 
 
-async def tell_one(actors: list[Tells], latch: Latch) -> float:
+async def tell_one(actors: Sequence[Asks], latch: Latch) -> float:
     """Return the seconds until one actor has received many messages, sent in bursts."""
     begun = time.perf_counter()
     for _ in range(100):
@@ -123,7 +127,7 @@ async def tell_one(actors: list[Tells], latch: Latch) -> float:
     return time.perf_counter() - begun
 
 
-async def ask_in_turn(actors: list[Tells], _: Latch) -> float:
+async def ask_in_turn(actors: Sequence[Asks], _: Latch) -> float:
     """Return the seconds for many questions by one caller."""
     begun = time.perf_counter()
     for number in range(ASKS):
@@ -131,7 +135,7 @@ async def ask_in_turn(actors: list[Tells], _: Latch) -> float:
     return time.perf_counter() - begun
 
 
-async def ask_together(actors: list[Tells], _: Latch) -> float:
+async def ask_together(actors: Sequence[Asks], _: Latch) -> float:
     """Return the seconds for many questions by many callers."""
 
     async def call(first: int) -> None:
@@ -145,31 +149,35 @@ async def ask_together(actors: list[Tells], _: Latch) -> float:
     return time.perf_counter() - begun
 
 
-async def make_ours(system: System, latch: Latch) -> list[Tells]:
+async def spawn_ours(system: System, latch: Latch) -> Sequence[Ref[Any]]:
     """Spawn our actors."""
     return [
-        Ours(await system.spawn(ChildSpec(f"actor:{number}", lambda: Counter(latch))))
-        for number in range(ACTORS)
+        await system.spawn(ChildSpec(f"actor:{number}", lambda: Counter(latch))) for number in range(ACTORS)
     ]
 
 
-async def make_plain(latch: Latch) -> list[Tells]:
+async def make_ours(system: System, latch: Latch) -> Sequence[Asks]:
+    """Spawn our actors, and make them look like the reference's."""
+    return [Ours(ref) for ref in await spawn_ours(system, latch)]
+
+
+async def make_plain(latch: Latch) -> Sequence[Asks]:
     """Start the reference's actors and let each wait for mail."""
-    actors: list[Tells] = [Plain(latch) for _ in range(ACTORS)]
+    actors = [Plain(latch) for _ in range(ACTORS)]
     await asyncio.sleep(0)
     return actors
 
 
-async def end_plain(actors: list[Tells]) -> None:
+async def end_plain(actors: Sequence[Asks]) -> None:
     """End the reference's actors."""
     tasks = [actor.task for actor in actors if isinstance(actor, Plain)]
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 #: What is measured: name, unit, how many of it one run does (0: the seconds themselves, in ms), the run.
-RUNS: list[tuple[str, str, int, Callable[[list[Tells], Latch], Awaitable[float]]]] = [
+RUNS: list[tuple[str, str, int, Callable[[Sequence[Asks], Latch], Awaitable[float]]]] = [
     (
         "tell, all actors",
         "k/s",
@@ -206,28 +214,30 @@ async def measure_birth() -> None:
         gc.collect()
         async with System.open("bench", seed=0) as system:
             begun = time.perf_counter()
-            actors = await make_ours(system, latch) if whose == "ours" else await make_plain(latch)
+            plain = await make_plain(latch) if whose == "plain" else []
+            if whose == "ours":
+                await spawn_ours(system, latch)
             made = time.perf_counter()
-            await (system.stop() if whose == "ours" else end_plain(actors))
+            await (system.stop() if whose == "ours" else end_plain(plain))
             figures[whose] = (made - begun) * 1000, (time.perf_counter() - made) * 1000
     for index, name in enumerate(("spawn all", "stop all")):
         show(name, "ms", figures["ours"][index], figures["plain"][index])
 
 
 async def measure_memory() -> None:
-    """Print the bytes of an idle actor that has received one message."""
+    """Print the bytes of an idle actor that has received one message: its object, name and record included."""
     latch, figures = Latch(), {}
     for whose in ("ours", "plain"):
         async with System.open("bench", seed=0) as system:
             gc.collect()
             tracemalloc.start()
-            actors = await make_ours(system, latch) if whose == "ours" else await make_plain(latch)
-            await tell_all(actors, latch, 1)
+            ours = await spawn_ours(system, latch) if whose == "ours" else []
+            plain = await make_plain(latch) if whose == "plain" else []
+            await tell_all([*ours, *plain], latch, 1)
             gc.collect()
             figures[whose] = tracemalloc.get_traced_memory()[0] / ACTORS
             tracemalloc.stop()
-            if whose == "plain":
-                await end_plain(actors)
+            await end_plain(plain)
     show("an idle actor, once used", "B", figures["ours"], figures["plain"])
 
 

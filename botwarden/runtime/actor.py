@@ -29,7 +29,7 @@ The invariant: whatever an actor holds is touched by one message at a time, so i
 """
 
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from botwarden.runtime.context import Context
 from botwarden.runtime.supervision import ChildGaveUp, Terminated
@@ -53,6 +53,10 @@ class Actor(Generic[M_contra]):
     """
 
     __slots__ = ("context",)
+
+    #: By default children stop one after the other, the youngest first. True: all at once, for a parent
+    #: of many equals; each still has its own deadline.
+    children_stop_together: ClassVar[bool] = False
 
     #: Set by the kernel before `started`.
     context: Context[M_contra]

@@ -1,7 +1,7 @@
 """What the kernel keeps of one actor, across all its lives.
 
-A cell owns one task while there is something to do (a start, mail, a system message, a crash, a stop) and
-none while there is not:
+A cell holds one task of the crew while there is something to do (a start, mail, a system message, a
+crash, a stop) and none while there is not:
 
     STARTING --> RUNNING --(crash)--> RESTING --(pause over)--> STARTING
        |            |                    |
@@ -17,27 +17,15 @@ before the last trace of the one before has ended.
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from botwarden.runtime.actor import Next
 from botwarden.runtime.inbox import Inbox
-from botwarden.runtime.kernel import Kernel, failure_of
+from botwarden.runtime.kernel import INSIST_EVERY_S, Kernel, as_crash
 from botwarden.runtime.life import Life
 from botwarden.runtime.ref import ActorStopped, Question, Ref, stopped
-from botwarden.runtime.supervision import ChildGaveUp, ChildSpec, Record, Restart, Signal, Terminated
+from botwarden.runtime.supervision import ChildGaveUp, ChildSpec, Phase, Record, Restart, Signal, Terminated
 from botwarden.runtime.timing import Alarm, Timer
-
-
-class Phase(Enum):
-    """Where a cell is in its life."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    #: Between a crash and the next start.
-    RESTING = "resting"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
 
 
 class Cell:
@@ -45,8 +33,8 @@ class Cell:
 
     __slots__ = (
         "_alarm",
+        "_failure",
         "_gives_up",
-        "_has_begun",
         "_is_idle",
         "_is_killed",
         "_record",
@@ -77,10 +65,10 @@ class Cell:
         self.handled = 0
         self.last_failure: str | None = None
         self._task: asyncio.Task[None] | None = None
-        #: Running, and no task: the next message must wake it.
+        #: Running, with nothing to do: the next message must schedule it.
         self._is_idle = False
-        #: The present task has taken its first step.
-        self._has_begun = False
+        #: A crash that happened outside of a task.
+        self._failure: Exception | None = None
         self._is_killed = False
         #: Killed though nobody wanted it to stop for good: the parent has to know.
         self._gives_up = False
@@ -119,21 +107,21 @@ class Cell:
         if not self.inbox.offer(mail):
             return False
         if self._is_idle:
-            self._launch()
+            self._schedule()
         return True
 
     def post(self, timer: Timer) -> None:
         """Leave a timer that has rung; for that there is always room."""
         self.inbox.put(timer)
         if self._is_idle:
-            self._launch()
+            self._schedule()
 
     def signal(self, signal: Signal) -> None:
         """Leave a system message, which goes before all mail; only a living object hears it."""
         if self.life is not None and self.phase in (Phase.STARTING, Phase.RUNNING):
             self.life.add_signal(signal)
             if self._is_idle:
-                self._launch()
+                self._schedule()
 
     def add_watcher(self, watcher: "Cell") -> bool:
         """Tell the watcher when this cell ends; return False if it has ended, and is told now."""
@@ -172,7 +160,8 @@ class Cell:
             if self.spec.wait:
                 self._end(error)
                 raise
-            self._launch(error)
+            self._failure = error
+            self._schedule()
             return
         if self.life.starts_silently:
             self.phase = Phase.RUNNING
@@ -180,7 +169,7 @@ class Cell:
             return
         if self.spec.wait:
             self._verdict = asyncio.get_running_loop().create_future()
-        self._launch()
+        self._schedule()
 
     async def first_start(self) -> None:
         """Return when the first start has finished, if the spawner waits, or raise what it raised."""
@@ -200,12 +189,12 @@ class Cell:
         was_open = self.inbox.is_open
         self._doom()
         if self._task is None and (self.life is None or self.life.stops_silently):
-            self._end(None)
+            self._end(self._failure)
             return
         if was_open or within_s is not None:
             self._arm(self.spec.stop_within_s if within_s is None else within_s, self.kill)
         if self._is_idle:
-            self._launch()
+            self._schedule()
 
     def kill(self) -> None:
         """End at once: cancel the task and everybody below, and wait for none of them to agree."""
@@ -221,8 +210,8 @@ class Cell:
             self.life.kill_household()
         if self._task is None:
             self.end_if_killed()
-        elif self._has_begun and not self.is_own_task():
-            self.kernel.insist([self._task])
+        elif not self.is_own_task():
+            self._insist()
 
     async def ended(self) -> None:
         """Return when the actor and all below it have ended."""
@@ -244,49 +233,63 @@ class Cell:
 
     # The task.
 
-    def _launch(self, failure: Exception | None = None) -> None:
-        self._is_idle = False
-        self._has_begun = False
-        self._task = self.kernel.launch(self._run(failure), self.spec.name)
-
-    async def _run(self, failure: Exception | None) -> None:
-        """Be the actor's one task, until there is nothing left to do."""
-        self._has_begun = True
+    async def run(self, task: asyncio.Task[Any], /) -> None:
+        """Do what there is to do for a while, in this task; called by the crew only."""
+        if self.phase is Phase.STOPPED:
+            return
+        self._task = task
+        task.set_name(self.spec.name)
         try:
-            if failure is None:
-                failure = await failure_of(self._serve())
-            if failure is not None:
-                await self._recover(failure)
-            elif self.phase is Phase.RUNNING and self.inbox.is_open:
-                self._rest()
+            try:
+                if self.phase is not Phase.RUNNING:
+                    await self._start()
+                rest = await self.life.serve() if self.life is not None else None
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - supervision: a crash
+                await self._recover(as_crash(error))
             else:
-                await self._wind_down()
+                if rest is None and self.inbox.is_open:
+                    self._is_idle = True
+                else:
+                    await self._go_on(rest)
         except asyncio.CancelledError:
             self.kill()  # If it was not our own doing, somebody cancels the whole system.
             raise
         finally:
             self._task = None
-            self.end_if_killed()
+            if self._is_killed:
+                self.end_if_killed()
 
-    async def _serve(self) -> None:
-        if self.phase is Phase.STARTING and self.inbox.is_open:
-            await self._start()
-        if self.life is not None and await self.life.serve() is Next.STOP:
+    async def _go_on(self, rest: Next | None) -> None:
+        if rest is Next.STOP:
             self._leave()
+            await self._wind_down()
+        elif self.inbox.is_open:
+            self._schedule()
+        else:
+            await self._wind_down()
+
+    def _schedule(self) -> None:
+        self._is_idle = False
+        self.kernel.crew.schedule(self)
+
+    def _insist(self) -> None:
+        """Cancel the task, and again if it swallows that."""
+        if self._task is not None:
+            self._task.cancel()
+            self.kernel.clock.call_later(INSIST_EVERY_S, self._insist)
 
     async def _start(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if not self.inbox.is_open:
+            return
         life = self.life = self.life or Life(self)
         await life.actor.started()
         self.phase = Phase.RUNNING
         if self._record is not None:
             self._record.note_start(self.kernel.clock.monotonic())
         self._give_verdict(None)
-
-    def _rest(self) -> None:
-        self.inbox.rest()
-        if self.life is not None:
-            self.life.rest()
-        self._is_idle = True
 
     # How a life ends.
 
@@ -346,7 +349,7 @@ class Cell:
     def _restart(self) -> None:
         self._alarm = None
         self.phase = Phase.STARTING
-        self._launch()
+        self._schedule()
 
     def _close_life(self, error: Exception | None) -> None:
         if self.life is not None:

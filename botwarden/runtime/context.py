@@ -1,6 +1,6 @@
 """What an actor may ask of the kernel. The invariant: only the actor itself ever holds it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -68,7 +68,15 @@ class Context(Generic[M_contra]):
         Raises:
             ValueError: it is somebody else's child.
         """
-        await self._life.household.stop_child(ref)
+        await self._life.household.stop_children([ref])
+
+    async def stop_children(self, refs: Iterable[Ref[Any]]) -> None:
+        """Stop several children, all at once, and return when they have ended.
+
+        Raises:
+            ValueError: one of them is somebody else's child; none was stopped.
+        """
+        await self._life.household.stop_children(refs)
 
     def watch(self, ref: Ref[Any]) -> None:
         """Have `terminated` called when that actor stops for good, or now if it has. A restart forgets it."""

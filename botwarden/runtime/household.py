@@ -6,7 +6,7 @@ when it is empty does the actor end or begin another life.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botwarden.runtime.kernel import failure_of
@@ -45,14 +45,9 @@ class Household:
         await child.first_start()
         return child.ref
 
-    async def stop_child(self, ref: Ref[Any]) -> None:
-        """Stop one child in order."""
-        child = self.children.get(ref.name)
-        if child is not None and child.ref is ref:
-            child.request_stop()
-            await child.ended()
-        elif ref.is_alive:
-            raise ValueError(f"{ref.name} is no child of {self._cell.path}")
+    async def stop_children(self, refs: Iterable[Ref[Any]]) -> None:
+        """Stop these children, all at once."""
+        await stop_together([cell for ref in refs if (cell := self._child_of(ref)) is not None])
 
     def start_duty(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run a duty in a task of its own."""
@@ -63,15 +58,15 @@ class Household:
         self._duties[name] = task
         task.add_done_callback(lambda _: self._duty_ended(name))
 
-    async def empty(self) -> None:
-        """Stop everybody in order."""
+    async def empty(self, *, together: bool) -> None:
+        """Stop everybody in order, children one after the other or all at once."""
         if self._duties:
             tasks = list(self._duties.values())
             self._cell.kernel.insist(tasks)
             await asyncio.wait(tasks)
-        for child in reversed(list(self.children.values())):
-            child.request_stop()
-            await child.ended()
+        children = list(reversed(self.children.values()))
+        for group in [children] if together else [[child] for child in children]:
+            await stop_together(group)
 
     def kill(self) -> None:
         """Cancel everybody at once."""
@@ -88,7 +83,23 @@ class Household:
         del self._duties[name]
         self._cell.end_if_killed()
 
+    def _child_of(self, ref: Ref[Any]) -> "Cell | None":
+        child = self.children.get(ref.name)
+        if child is not None and child.ref is ref:
+            return child
+        if ref.is_alive:
+            raise ValueError(f"{ref.name} is no child of {self._cell.path}")
+        return None
+
     def _check_open(self, name: str) -> None:
         life = self._cell.life
         if life is None or life.household is not self or not self._cell.may_grow:
             raise stopped(self._cell.spec.name) from RuntimeError(f"too late to start {name}")
+
+
+async def stop_together(cells: "Sequence[Cell]") -> None:
+    """Stop cells that need not wait for each other; return when all have ended."""
+    for cell in cells:
+        cell.request_stop()
+    for cell in cells:
+        await cell.ended()

@@ -5,9 +5,8 @@ key are conflated, so that a slow actor finds the newest price and not a thousan
 what was accepted leaves in the order of its arrival, and only once.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -26,6 +25,13 @@ class InboxSpec(msgspec.Struct, Generic[M_contra], frozen=True):
     def __post_init__(self) -> None:
         if self.capacity < 1:
             raise ValueError("an inbox holds at least one message")
+
+
+#: The taken head of the list is cut off when it is so long.
+TIDY_AFTER = 256
+
+#: What an empty inbox gives.
+NOTHING: Final = object()
 
 
 class Envelope:
@@ -50,62 +56,71 @@ class Kept(Envelope):
 class Inbox:
     """The mail of one actor. Costs a few words while it is empty."""
 
-    __slots__ = ("_kept", "_spec", "_waiting", "is_open")
+    __slots__ = ("_kept", "_spec", "_taken", "_waiting", "is_open")
 
     def __init__(self, spec: InboxSpec[Any]) -> None:
         self._spec = spec
-        self._waiting: deque[Any] | None = None
+        #: A list, because a deque is six times as large and slower to make while one message waits.
+        self._waiting: list[Any] | None = None
+        #: How many at the head of the list have been taken already.
+        self._taken = 0
         self._kept: dict[Hashable, Kept] | None = None
         #: A closed inbox refuses everything, for ever.
         self.is_open = True
 
     def __len__(self) -> int:
-        return len(self._waiting) if self._waiting else 0
+        return len(self._waiting) - self._taken if self._waiting else 0
 
     def offer(self, message: Any) -> bool:
         """Accept the message, or return False: full or closed."""
         if not self.is_open:
             return False
-        waiting = self._waiting
-        if waiting is None:
-            waiting = self._waiting = deque()
-        newest_per = self._spec.newest_per
-        if newest_per is not None and not isinstance(message, Envelope):
-            key = newest_per(message)
+        spec = self._spec
+        if spec.newest_per is not None and not isinstance(message, Envelope):
+            key = spec.newest_per(message)
             if key is not None:
                 return self._keep_newest(key, message)
-        if len(waiting) >= self._spec.capacity:
+        waiting = self._waiting
+        if waiting is None:
+            self._waiting = [message]
+        elif len(waiting) - self._taken < spec.capacity:
+            waiting.append(message)
+        else:
             return False
-        waiting.append(message)
         return True
 
     def put(self, envelope: Envelope) -> None:
         """Accept the envelope although the inbox may be full; a closed inbox drops it."""
-        if self.is_open:
-            if self._waiting is None:
-                self._waiting = deque()
+        if self._waiting is not None:
             self._waiting.append(envelope)
+        elif self.is_open:
+            self._waiting = [envelope]
 
     def take(self) -> Any:
-        """Return what has waited longest. The inbox must not be empty."""
-        assert self._waiting, "nobody takes from an empty inbox"  # noqa: S101 - for the type checker
-        mail = self._waiting.popleft()
-        if isinstance(mail, Kept):
-            assert self._kept is not None, "what is kept is listed"  # noqa: S101 - for the type checker
+        """Return what has waited longest; `NOTHING` if nothing waits."""
+        waiting, taken = self._waiting, self._taken
+        if waiting is None:
+            return NOTHING
+        mail = waiting[taken]
+        taken += 1
+        if taken == len(waiting):
+            self._waiting, taken = None, 0
+        elif taken == TIDY_AFTER:
+            del waiting[:taken]
+            taken = 0
+        else:
+            waiting[taken - 1] = None
+        self._taken = taken
+        if self._kept and isinstance(mail, Kept):
             del self._kept[mail.key]
             return mail.message
         return mail
 
-    def rest(self) -> None:
-        """Give back what an empty inbox does not need."""
-        self._waiting = None
-        self._kept = None
-
     def close(self) -> list[Any]:
         """Refuse everything from now on; return what waited, oldest first."""
         self.is_open = False
-        lost = list(self._waiting or ())
-        self.rest()
+        lost = (self._waiting or [])[self._taken :]
+        self._waiting, self._taken, self._kept = None, 0, None
         return lost
 
     def _keep_newest(self, key: Hashable, message: Any) -> bool:

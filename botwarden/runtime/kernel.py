@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from botwarden.errors import BotwardenError
+from botwarden.runtime.crew import Crew
 from botwarden.runtime.timing import Clock
 
 #: Called with the actor's name, what it crashed with, and how often it was restarted before.
@@ -30,7 +31,7 @@ class StrayCancellationError(BotwardenError):
 class Kernel:
     """One per system."""
 
-    __slots__ = ("_context", "_on_crash", "_tasks", "chance", "clock", "seed")
+    __slots__ = ("_context", "_on_crash", "_tasks", "chance", "clock", "crew", "seed")
 
     def __init__(self, tasks: asyncio.TaskGroup, clock: Clock, seed: int, on_crash: OnCrash) -> None:
         self._tasks = tasks
@@ -38,11 +39,13 @@ class Kernel:
         self._on_crash = on_crash
         self.clock = clock
         self.seed = seed
+        #: Runs the cells.
+        self.crew = Crew(tasks)
         #: For the kernel's own use: the jitter of pauses.
         self.chance = Random(f"{seed}")  # noqa: S311 - repeatable on purpose
 
     def launch(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run the work in a task of the group."""
+        """Run the work in a task of its own."""
         return self._tasks.create_task(work, name=name, context=self._context.copy())
 
     def insist(self, tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -65,23 +68,28 @@ class Kernel:
             log.exception("actor.crash_unreported", extra={"actor": name})
 
 
-async def failure_of(work: Awaitable[object]) -> Exception | None:
-    """Return what the work crashed with; None if it finished.
+def as_crash(error: Exception | asyncio.CancelledError) -> Exception:
+    """Return the error if it is a crash.
 
-    A cancellation that somebody asked for passes through. One that nobody asked for comes from awaiting
-    something that had been cancelled, and is a crash like any other.
+    A cancellation that somebody asked for is none, and is raised again. One that nobody asked for comes
+    from awaiting something that had been cancelled, and is a crash like any other.
     """
+    if isinstance(error, Exception):
+        return error
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    stray = StrayCancellationError()
+    stray.__cause__ = error
+    return stray
+
+
+async def failure_of(work: Awaitable[object]) -> Exception | None:
+    """Return what the work crashed with; None if it finished."""
     try:
         await work
-    except asyncio.CancelledError as cancelled:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        error = StrayCancellationError()
-        error.__cause__ = cancelled
-        return error
-    except Exception as error:  # noqa: BLE001 - supervision: this is what a crash is
-        return error
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - supervision: this is a crash
+        return as_crash(error)
     return None
 
 

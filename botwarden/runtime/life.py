@@ -5,13 +5,12 @@ were meant for it, and the answers that it owes. Only the inbox and the ref are 
 invariant: nothing that one life began reaches the next.
 """
 
-import asyncio
 from typing import TYPE_CHECKING, Any, assert_never
 
 from botwarden.runtime.actor import Actor, Next
 from botwarden.runtime.context import Context
 from botwarden.runtime.household import Household
-from botwarden.runtime.inbox import Envelope
+from botwarden.runtime.inbox import NOTHING, Envelope
 from botwarden.runtime.kernel import failure_of
 from botwarden.runtime.ref import Question, Reply, stopped
 from botwarden.runtime.supervision import ChildGaveUp, DutyFailed, Signal, Terminated
@@ -88,28 +87,27 @@ class Life:
         if self._watched is not None:
             self._watched.pop(other, None)
 
-    async def serve(self) -> Next:
-        """Drain system messages and mail, in slices, until both are empty or no more may be received.
+    async def serve(self) -> Next | None:
+        """Handle a slice of system messages and mail.
 
-        Returns STOP only if the actor said so.
+        Returns None when nothing is left, CONTINUE when the slice is used up, STOP if the actor said so.
         """
-        cell, inbox, left = self._cell, self._cell.inbox, SLICE
-        while inbox.is_open and (self._signals or inbox):
-            if self._signals:
+        cell, actor, inbox = self._cell, self.actor, self._cell.inbox
+        for _ in range(SLICE):
+            if self._signals and inbox.is_open:
                 await self._heed(self._signals.pop(0))
-            else:
-                mail = inbox.take()
-                if isinstance(mail, Envelope):
-                    if not self._open(mail):
-                        continue
-                    mail = mail.message
-                cell.handled += 1
-                if await self.actor.receive(mail) is Next.STOP:
-                    return Next.STOP
-            left -= 1
-            if not left:
-                left = SLICE
-                await asyncio.sleep(0)
+                continue
+            mail = inbox.take()
+            if mail is NOTHING:
+                self._owed = self._owed or None
+                return None
+            if isinstance(mail, Envelope):
+                if not self._open(mail):
+                    continue
+                mail = mail.message
+            cell.handled += 1
+            if await actor.receive(mail) is Next.STOP:
+                return Next.STOP
         return Next.CONTINUE
 
     async def say_goodbye(self) -> Exception | None:
@@ -120,7 +118,7 @@ class Life:
     async def empty_household(self) -> None:
         """Stop children and duties in order."""
         if self._household is not None:
-            await self._household.empty()
+            await self._household.empty(together=self.actor.children_stop_together)
 
     def kill_household(self) -> None:
         """Cancel children and duties at once."""
@@ -132,11 +130,6 @@ class Life:
         for reply in list(self._owed or ()):
             reply.fail(stopped(self._cell.spec.name, error))
         self._owed = None
-
-    def rest(self) -> None:
-        """Give back what an idle actor does not need."""
-        if not self._owed:
-            self._owed = None
 
     def close(self, error: Exception | None) -> None:
         """Let go of everything. The household must be empty."""

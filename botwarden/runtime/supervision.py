@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 M_contra = TypeVar("M_contra", contravariant=True)
 
 
+class Phase(Enum):
+    """Where a child is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    #: Between a crash and the next start.
+    RESTING = "resting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
 class Restart(Enum):
     """When a child that has ended is started again."""
 

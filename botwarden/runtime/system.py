@@ -65,6 +65,7 @@ class System:
                 finally:
                     with CancelScope(shield=True):
                         await system.stop(within_s=stop_within_s)
+                        kernel.crew.close()
         failure = failure or system.failure
         if failure is not None:
             raise failure
@@ -85,7 +86,7 @@ class System:
 
     async def stop_child(self, ref: Ref[Any]) -> None:
         """Stop a child of the root in order."""
-        await self._household.stop_child(ref)
+        await self._household.stop_children([ref])
 
     def end_with(self, failure: ChildGaveUp) -> None:
         """Cancel the block, and raise the failure when all actors have stopped."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from anyio import CancelScope
+
 from botwarden.runtime.actor import Actor
 from botwarden.runtime.inbox import InboxSpec
 from botwarden.runtime.ref import Ref, Reply
@@ -141,7 +143,8 @@ async def open_system(
         try:
             yield system
         finally:
-            await clock.run_until(system.stop())
+            with CancelScope(shield=True):
+                await clock.run_until(system.stop())
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,5 +241,6 @@ async def run_actor(
         try:
             yield Stage(await system.spawn(spec), system, clock, crashes)
         finally:
-            stopping = system.stop()
-            await (clock.run_until(stopping) if isinstance(clock, FakeClock) else stopping)
+            if isinstance(clock, FakeClock):
+                with CancelScope(shield=True):
+                    await clock.run_until(system.stop())

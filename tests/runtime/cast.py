@@ -90,6 +90,16 @@ class Guest(Diary):
         self.book.add("stopped", self.context.name)
 
 
+class Stuck(Diary):
+    """Takes for ever over every message."""
+
+    async def receive(self, _message, /):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.book.add("cut off", self.context.name)
+
+
 def silent(*_: object) -> None:
     """Report a crash to nobody: it was made on purpose."""
 

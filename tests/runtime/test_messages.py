@@ -6,7 +6,8 @@ import contextvars
 import anyio
 import pytest
 
-from botwarden.runtime import ActorStopped, AskTimeout, InboxFull, InboxSpec, Reply, Restart
+from botwarden.runtime import ActorStopped, AskTimeout, ChildSpec, InboxFull, InboxSpec, Reply, Restart
+from botwarden.runtime.crew import KEEP
 from botwarden.runtime.life import SLICE
 from botwarden.runtime.testing import FakeClock, run_actor, settle
 from tests.runtime.cast import Book, Boom, Diary, Do, Get, Leave, own_tasks
@@ -49,15 +50,49 @@ async def test_idle_actor_owns_no_task():
 
 
 async def test_busy_actor_lets_others_go_first():
-    """An actor with much mail pauses after each slice."""
+    """An actor with much mail goes to the back of the queue after each slice."""
     async with run_actor(Diary) as stage:
-        other = await stage.probe()
+        book = Book()
+        other = await stage.system.spawn(ChildSpec("other", lambda: Diary(book)))
         for number in range(SLICE * 10):
             stage.tell(number)
-        other.ref.tell("me too")
-        await other.next()
-        depth = next(view.depth for view in stage.system.tree().children if view.name == "actor")
-        assert depth >= SLICE * 7
+
+        async def look(_):
+            return next(view.depth for view in stage.system.tree().children if view.name == "actor")
+
+        assert await other.ask(lambda reply: Do(look, reply), within_s=1.0) == SLICE * 9
+
+
+async def test_busy_actors_let_the_loop_turn():
+    """Actors that always have mail for each other never hold up what else runs on the loop."""
+
+    class Chatterbox(Diary):
+        async def receive(self, message, /):
+            self.context.ref.tell(message)
+
+    async with run_actor(Chatterbox) as stage:
+        stage.tell("for ever")
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def test_actors_that_wait_do_not_hold_up_others():
+    """However many actors wait inside `receive`, the next one is served at once."""
+    async with run_actor(Diary) as stage:
+        gate = asyncio.Event()
+        refs = [await stage.system.spawn(ChildSpec(f"{number}", Diary)) for number in range(2000)]
+        for ref in refs:
+            ref.tell(Do(lambda _: gate.wait()))
+        assert await stage.ask(Get) == []
+        turns = 0
+        while sum(view.handled for view in stage.system.tree().children) < 2001:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns < 40
+        assert len(own_tasks()) > 2000
+        gate.set()
+        await settle()
+        assert len(own_tasks()) <= KEEP + 1
 
 
 async def test_full_inbox_refuses():
@@ -239,6 +274,4 @@ async def test_context_variables_stay_where_they_were_set():
 
 def stage_spec(name):
     """Return the specification of one more diary."""
-    from botwarden.runtime import ChildSpec
-
     return ChildSpec(name, lambda: Diary(Book()))

@@ -5,21 +5,11 @@ import asyncio
 import anyio
 import pytest
 
-from botwarden.runtime import ActorStopped, ChildGaveUp, ChildSpec, Restart, System
+from botwarden.runtime import ActorStopped, ChildSpec, Restart, System
 from botwarden.runtime.testing import FakeClock, open_system, run_actor, settle
-from tests.runtime.cast import Book, Boom, BoomError, Diary, Do, Get, Guest, Leave, own_tasks, silent
+from tests.runtime.cast import Book, Boom, BoomError, Diary, Do, Get, Guest, Stuck, silent
 
 pytestmark = pytest.mark.anyio
-
-
-class Stuck(Diary):
-    """Takes for ever over every message."""
-
-    async def receive(self, _message, /):
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.book.add("cut off", self.context.name)
 
 
 class Numb(Stuck):
@@ -176,82 +166,6 @@ async def test_who_swallows_a_cancellation_is_cancelled_again():
     assert book.lines == ["numb"] * 3
 
 
-async def test_cancellation_is_never_a_crash():
-    """Neither a deadline nor the end of the whole program counts against an actor."""
-    crashes = []
-    system_is_up = asyncio.Event()
-
-    async def program():
-        async with System.open(on_crash=lambda *crash: crashes.append(crash), stop_within_s=0.05) as system:
-            ref = await system.spawn(ChildSpec("stuck", Stuck))
-            ref.tell("go")
-            system_is_up.set()
-            await asyncio.Event().wait()
-
-    task = asyncio.ensure_future(program())
-    await system_is_up.wait()
-    await settle()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert crashes == []
-
-
-async def test_impatient_cancellation_ends_everything_at_once():
-    """Whoever cancels the program during its orderly stop gets no order, but an end."""
-    book = Book()
-
-    class Parent(Guest):
-        async def started(self):
-            (await self.context.spawn(ChildSpec("child", lambda: Stuck(book)))).tell("go")
-
-    system_is_up = asyncio.Event()
-
-    async def program():
-        async with System.open(clock=FakeClock(), on_crash=silent) as system:
-            await system.spawn(ChildSpec("parent", lambda: Parent(book)))
-            system_is_up.set()
-            await asyncio.Event().wait()
-
-    before = own_tasks()
-    task = asyncio.ensure_future(program())
-    await system_is_up.wait()
-    await settle()
-    task.cancel()
-    await settle()
-    assert not task.done()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert book.lines == [("cut off", "child")]
-    assert own_tasks() == before
-
-
-async def test_error_of_the_block_comes_out_unwrapped():
-    """The block's own error ends the system in order and is raised as it is."""
-    book = Book()
-
-    async def program():
-        async with System.open() as system:
-            await system.spawn(ChildSpec("guest", lambda: Guest(book)))
-            raise BoomError("mine")
-
-    with pytest.raises(BoomError, match="mine"):
-        await program()
-    assert book.lines == [("started", "guest"), ("stopped", "guest")]
-
-
-async def test_time_out_around_a_system_stops_it_in_order():
-    """An anyio scope that is cancelled around the block still leaves time for goodbyes."""
-    book = Book()
-    with anyio.move_on_after(0.01) as scope:
-        async with System.open() as system:
-            await system.spawn(ChildSpec("guest", lambda: Guest(book)))
-            await asyncio.Event().wait()
-    assert scope.cancelled_caught
-    assert book.lines[-1] == ("stopped", "guest")
-
-
 async def test_crash_while_stopping_is_reported_and_final():
     """A goodbye that fails is known, and stops all the same."""
     crashes = []
@@ -325,24 +239,6 @@ async def test_cancelled_spawner_takes_its_child_with_it():
         assert system.tree().children == ()
 
 
-async def test_permanent_child_that_cannot_end_is_given_up():
-    """A goodbye that hangs keeps a permanent child from returning: its parent has to know."""
-    clock = FakeClock()
-
-    class Clingy(Diary):
-        async def stopped(self):
-            await asyncio.Event().wait()
-
-    async def program():
-        async with open_system(clock=clock, on_crash=silent) as system:
-            ref = await system.spawn(ChildSpec("clingy", Clingy, stop_within_s=1.0))
-            ref.tell(Leave())
-            await clock.advance(2.0)
-
-    with pytest.raises(ChildGaveUp, match="in time"):
-        await program()
-
-
 async def test_nobody_is_born_into_a_stopping_house():
     """Once its stop has begun, an actor can start neither children nor duties."""
     failures = []
@@ -383,11 +279,28 @@ async def test_only_a_parent_stops_its_child():
         await stage.system.stop_child(probe.ref)
 
 
-async def test_ten_thousand_idle_children_stop_within_one_turn_of_the_loop():
-    """Ending what is idle costs no task."""
-    async with System.open() as system:
-        refs = [await system.spawn(ChildSpec(f"{number}", Diary, wait=False)) for number in range(10_000)]
-        tasks = own_tasks()
-        await system.stop()
-        assert not any(ref.is_alive for ref in refs)
-        assert own_tasks() <= tasks
+async def test_equals_may_stop_together():
+    """Many children that need a while each stop within one deadline, if their parent says so."""
+    clock = FakeClock()
+
+    class Slow(Diary):
+        async def stopped(self):
+            await clock.sleep(1.0)
+
+    class Parent(Diary):
+        children_stop_together = True
+
+        async def started(self):
+            self.refs = [await self.context.spawn(ChildSpec(f"{number}", Slow)) for number in range(50)]
+
+    async with open_system(clock=clock) as system:
+        ref = await system.spawn(ChildSpec("parent", Parent))
+
+        async def stop_some(actor):
+            await actor.context.stop_children(actor.refs[:20])
+
+        await clock.run_until(ref.ask(lambda reply: Do(stop_some, reply), within_s=5.0))
+        assert clock.monotonic() == 1.0
+        assert len(system.tree().children[0].children) == 30
+        await clock.run_until(system.stop())
+        assert clock.monotonic() == 2.0
