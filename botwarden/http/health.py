@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import anyio
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 
 from botwarden.errors import Unavailable
 from botwarden.http.dependencies import HttpDeps
@@ -47,7 +48,9 @@ async def read_live() -> dict[str, str]:
 
 
 @get("/health/ready", opt={"public": True}, tags=["health"], summary="Should requests come here?")
-async def read_ready(deps: HttpDeps, checkup: "Checkup") -> Response[Readiness]:
+async def read_ready(
+    deps: NamedDependency[HttpDeps], checkup: NamedDependency["Checkup"]
+) -> Response[Readiness]:
     """Return each check; 503 only for the database, its schema, or draining."""
     readiness = await checkup.read(draining=deps.stopping.is_set())
     if readiness.is_ready:
@@ -65,7 +68,7 @@ class Checkup:
     async def read(self, *, draining: bool) -> Readiness:
         """Return how things stand."""
         wrong = await self._looks.read("all")
-        checks = {name: OK for name in ("database", "schema", "redis", "feeds", "venues")}
+        checks = dict.fromkeys(("database", "schema", "redis", "feeds", "venues"), OK)
         checks |= {name: _severity(name) for name in wrong}
         status = FAILED if FAILED in checks.values() else DEGRADED if wrong else OK
         return Readiness(status="draining" if draining else status, checks=checks, reasons=wrong)

@@ -10,6 +10,7 @@ the hub polls what is watched, all of it in one query, and when it is back every
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -66,15 +67,27 @@ class Word(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether the line stands."""
+        """Whether what is said now is heard here."""
         ...
 
-    async def listen(self, user_id: UserId) -> None:
-        """Ask for what happens to this user's bots; return when that is confirmed."""
+    async def attend(
+        self, *, on_revoked: Callable[[Sequence[bytes]], None], on_gap: Callable[[], None]
+    ) -> None:
+        """Hear of dead tokens, and of gaps in what is heard, from now on."""
+        ...
+
+    async def listen(
+        self,
+        user_id: UserId,
+        *,
+        on_states: Callable[[Sequence[Frame]], None],
+        on_deleted: Callable[[BotId], None],
+    ) -> None:
+        """Hear what happens to this user's bots; return when that is confirmed."""
         ...
 
     async def unlisten(self, user_id: UserId) -> None:
-        """Ask for it no more."""
+        """Hear of this user's bots no more."""
         ...
 
 
@@ -106,6 +119,8 @@ class StatusHub:
         self._closing = False
         #: Set when watchers may have missed something.
         self._stale = anyio.Event()
+        #: Set, and replaced, at the end of each round of the timer.
+        self._tick = anyio.Event()
 
     # Clients come and go.
 
@@ -182,6 +197,10 @@ class StatusHub:
             for watcher in self._audience.holders(token_hash):
                 watcher.end(Ending.OVER)
 
+    async def ticked(self) -> None:
+        """Wait for the next round of the timer to end: a signal for tests."""
+        await self._tick.wait()
+
     def missed(self) -> None:
         """Note that word may have been lost: everything watched is read again."""
         self._stale.set()
@@ -190,6 +209,7 @@ class StatusHub:
 
     async def run(self, stopping: anyio.Event) -> None:
         """Look after everybody until the server stops; then end every stream at once."""
+        await self._word.attend(on_revoked=self.tokens_revoked, on_gap=self.missed)
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_up, self._look_after_clients)
             group.start_soon(self._keep_up, self._catch_up)
@@ -231,6 +251,8 @@ class StatusHub:
                 elif now - watcher.quiet_since >= self._heartbeat_s - 2 * self._tick_s:
                     watcher.beat()
             await self._close_empty_rooms(now)
+            self._tick.set()
+            self._tick = anyio.Event()
 
     def _cut_if_stalled(self, watcher: Watcher, now: float) -> None:
         if watcher.writing_since is not None and now - watcher.writing_since >= self._write_within_s:
@@ -281,7 +303,11 @@ class StatusHub:
         async with room.lock:
             if not room.heard and self._word.connected:
                 with anyio.move_on_after(_CONFIRM_WITHIN_S):
-                    await self._word.listen(room.user_id)
+                    await self._word.listen(
+                        room.user_id,
+                        on_states=partial(self.states_changed, room.user_id),
+                        on_deleted=partial(self.bot_deleted, room.user_id),
+                    )
                     room.heard = True
 
     async def _hear_all(self) -> None:

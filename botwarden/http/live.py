@@ -35,16 +35,14 @@ class LiveHalf(InitPlugin):
     def __init__(self, deps: HttpDeps) -> None:
         self._deps = deps
         self.metrics = Metrics(deps.cache)
-        self.word = BroadcastWord(deps.broadcast)
         self.hub = StatusHub(
             rows=DatabaseRows(deps.database),
-            word=self.word,
+            word=BroadcastWord(deps.broadcast),
             clock=deps.clock,
             metrics=self.metrics.streams,
             heartbeat_s=deps.heartbeat_s,
             write_within_s=deps.write_within_s,
         )
-        self.word.hub = self.hub
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Offer what the handlers ask for, and run the hub while the application runs."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from botwarden.errors import FieldError, Invalid, Missing
@@ -34,7 +35,7 @@ class CandleList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/api/v1/symbols", tags=["market"], summary="List what can be traded")
-async def list_symbols(deps: HttpDeps, venue: FromQuery[Venue]) -> SymbolList:
+async def list_symbols(deps: NamedDependency[HttpDeps], venue: FromQuery[Venue]) -> SymbolList:
     """Return every symbol of the venue with its filters."""
     instruments = await _instruments(deps, venue)
     return SymbolList(items=[instruments[symbol] for symbol in sorted(instruments)])
@@ -42,7 +43,7 @@ async def list_symbols(deps: HttpDeps, venue: FromQuery[Venue]) -> SymbolList:
 
 @get("/api/v1/symbols/{symbol:str}/candles", tags=["market"], summary="Read closed candles")
 async def list_candles(
-    deps: HttpDeps,
+    deps: NamedDependency[HttpDeps],
     symbol: FromPath[str],
     venue: FromQuery[Venue],
     interval: FromQuery[str] = "1m",
@@ -61,7 +62,7 @@ async def list_candles(
     return CandleList(items=await deps.cache.get_or_load(key, list[Candle], _CANDLES_TTL_S, load))
 
 
-async def _instruments(deps: HttpDeps, venue: Venue) -> dict[str, Instrument]:
+async def _instruments(deps: NamedDependency[HttpDeps], venue: Venue) -> dict[str, Instrument]:
     return await deps.cache.get_or_load(
         f"instruments:{venue}",
         dict[str, Instrument],

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    GCCollector,
     Gauge,
+    GCCollector,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -78,7 +80,7 @@ class RequestMetrics:
         """Wrap an application."""
 
         async def measured(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
+            if scope["type"] is not ScopeType.HTTP:
                 await app(scope, receive, send)
                 return
             # A duration by the machine's own clock: no decision depends on it.
@@ -87,7 +89,7 @@ class RequestMetrics:
             async def noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     route = scope.get("path_template") or "(none)"
-                    labels = (scope["method"], route, str(message["status"]))
+                    labels = (str(scope["method"]), route, str(message["status"]))
                     self._seconds.labels(*labels).observe(time.perf_counter() - began)
                 await send(message)
 
@@ -139,7 +141,9 @@ def may_read_metrics(request: Request[Any, Any, Any], token: str | None) -> bool
 
 
 @get("/metrics", media_type=MediaType.TEXT, opt={"public": True}, include_in_schema=False)
-async def read_metrics(request: Request[Any, Any, Any], deps: HttpDeps, metrics: Metrics) -> Response[bytes]:
+async def read_metrics(
+    request: Request[Any, Any, Any], deps: NamedDependency[HttpDeps], metrics: NamedDependency[Metrics]
+) -> Response[bytes]:
     """Return the figures of this replica."""
     if not may_read_metrics(request, deps.metrics_token):
         raise Unauthorized

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 
 from botwarden.http.dependencies import HttpDeps
 from botwarden.persistence import replica_view
@@ -22,7 +23,7 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/api/v1/runtime", tags=["operations"], summary="Show replicas and actors", opt={"role": "admin"})
-async def read_runtime(deps: HttpDeps) -> RuntimeView:
+async def read_runtime(deps: NamedDependency[HttpDeps]) -> RuntimeView:
     """Return the replicas with what each owns and its tree of actors. For administrators."""
     replicas = await replica_view.read_all(deps.cache.redis)
     return RuntimeView(

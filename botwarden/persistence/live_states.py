@@ -5,6 +5,7 @@ watcher of another user.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, Row, any_, bindparam, func, or_, select
 
@@ -68,5 +69,5 @@ async def read_good_tokens(tx: Transaction, token_hashes: Sequence[bytes]) -> se
     return set(result.scalars())
 
 
-def _state(row: Row[tuple[object, ...]]) -> StateChanged:
+def _state(row: Row[Any, *tuple[Any, ...]]) -> StateChanged:
     return StateChanged(**row._asdict())

@@ -93,7 +93,8 @@ async def write(redis: Redis, view: ReplicaView) -> None:
 async def read_all(redis: Redis) -> Sequence[ReplicaView]:
     """Return the replicas that told of themselves within `TTL_S`, by id. Raises `Unavailable`."""
     try:
-        replica_ids = sorted(int(member) for member in await redis.zrange(_INDEX, 0, -1))
+        members: list[bytes] = await redis.zrange(_INDEX, 0, -1)  # type: ignore[assignment]  # no scores asked
+        replica_ids = sorted(int(member) for member in members)
         if not replica_ids:
             return ()
         texts = await redis.mget([_KEY.format(replica_id) for replica_id in replica_ids])
