@@ -17,50 +17,22 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from botwarden.persistence.columns import finite, metadata, not_negative, positive, time
+
 #: How many hash slots bot ids fall into (id modulo).
 SLOT_COUNT = 1024
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-_NOW = func.now()
 _VENUES = "venue IN ('paper', 'testnet', 'live')"
-
-
-def _time(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else _NOW)
-
-
-def _finite(name: str) -> CheckConstraint:
-    return CheckConstraint(f"{name} <> 'NaN' AND abs({name}) < 'Infinity'", name=f"{name}_finite")
-
-
-def _not_negative(name: str) -> CheckConstraint:
-    return CheckConstraint(f"{name} >= 0 AND {name} < 'Infinity'", name=f"{name}_not_negative")
-
-
-def _positive(name: str) -> CheckConstraint:
-    return CheckConstraint(f"{name} > 0 AND {name} < 'Infinity'", name=f"{name}_positive")
-
 
 installation = Table(
     "installation",
@@ -68,7 +40,7 @@ installation = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False, server_default=text("1")),
     #: Random word in every client order id; renewed by a restore.
     Column("tag", Text, nullable=False),
-    _time("created_at"),
+    time("created_at"),
     CheckConstraint("id = 1", name="only_one"),
     CheckConstraint("tag ~ '^[a-z0-9]{6}$'", name="tag_form"),
 )
@@ -81,7 +53,7 @@ users = Table(
     Column("password_hash", Text, nullable=False),
     Column("role", Text, nullable=False, server_default="user"),
     Column("is_disabled", Boolean, nullable=False, server_default=text("false")),
-    _time("created_at"),
+    time("created_at"),
     CheckConstraint("email = lower(email)", name="email_lower"),
     CheckConstraint("role IN ('user', 'admin')", name="role_known"),
     UniqueConstraint("email"),
@@ -94,8 +66,8 @@ sessions = Table(
     Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     #: SHA-256 of the bearer token; the token itself is never stored.
     Column("token_hash", LargeBinary, nullable=False, unique=True),
-    _time("created_at"),
-    _time("expires_at"),
+    time("created_at"),
+    time("expires_at"),
 )
 
 api_keys = Table(
@@ -110,7 +82,7 @@ api_keys = Table(
     Column("sealed", LargeBinary, nullable=False),
     #: Which encryption key sealed it.
     Column("sealed_with", Text, nullable=False),
-    _time("created_at"),
+    time("created_at"),
     CheckConstraint(_VENUES, name="venue_known"),
     UniqueConstraint("id", "user_id", "venue"),
 )
@@ -139,8 +111,8 @@ bot_configs = Table(
     Column("max_daily_loss_perc", Numeric),
     Column("daily_target_perc", Numeric),
     Column("reactivate_daily", Boolean, nullable=False),
-    _time("created_at"),
-    _time("updated_at"),
+    time("created_at"),
+    time("updated_at"),
     # Another user's key, or a key of another venue, cannot be named: the pair must exist.
     ForeignKeyConstraint(
         ["api_key_id", "user_id", "venue"],
@@ -154,8 +126,8 @@ bot_configs = Table(
     CheckConstraint("length(name) BETWEEN 1 AND 100", name="name_length"),
     CheckConstraint("check_interval_seconds BETWEEN 1 AND 86400", name="interval_range"),
     CheckConstraint("(position_size_fixed IS NULL) <> (position_size_perc IS NULL)", name="one_size"),
-    _positive("initial_capital"),
-    _positive("position_size_fixed"),
+    positive("initial_capital"),
+    positive("position_size_fixed"),
     CheckConstraint("position_size_perc > 0 AND position_size_perc <= 100", name="size_perc_range"),
     CheckConstraint("stop_loss_perc > 0 AND stop_loss_perc < 100", name="stop_loss_range"),
     CheckConstraint("take_profit_perc > 0 AND take_profit_perc <= 1000", name="take_profit_range"),
@@ -190,11 +162,11 @@ bot_states = Table(
     Column("daily_pnl", Numeric, nullable=False, server_default=text("0")),
     Column("daily_trades_count", Integer, nullable=False, server_default=text("0")),
     Column("last_error_message", Text),
-    _time("close_requested_at", nullable=True),
+    time("close_requested_at", nullable=True),
     Column("open_order_number", Integer),
     Column("orders_made", Integer, nullable=False, server_default=text("0")),
     #: Set by the trigger `bot_states_touch`, whenever `version` changes; always later than before.
-    _time("last_updated_at"),
+    time("last_updated_at"),
     ForeignKeyConstraint(
         ["bot_id", "user_id"],
         ["bot_configs.id", "bot_configs.user_id"],
@@ -215,14 +187,14 @@ bot_states = Table(
     ),
     CheckConstraint("open_order_number <= orders_made", name="open_order_made"),
     CheckConstraint("daily_trades_count >= 0", name="trades_count_range"),
-    _not_negative("current_position_size_coins"),
-    _not_negative("entry_price"),
-    _finite("position_cost_quote"),
-    _not_negative("trailing_stop_price"),
-    _not_negative("max_price_since_entry"),
-    _not_negative("take_profit_price"),
-    _not_negative("stop_loss_price"),
-    _finite("daily_pnl"),
+    not_negative("current_position_size_coins"),
+    not_negative("entry_price"),
+    finite("position_cost_quote"),
+    not_negative("trailing_stop_price"),
+    not_negative("max_price_since_entry"),
+    not_negative("take_profit_price"),
+    not_negative("stop_loss_price"),
+    finite("daily_pnl"),
 )
 
 #: Written in batches without a new version; HOT updates only.
@@ -237,7 +209,7 @@ bot_progress = Table(
         autoincrement=False,
     ),
     #: When the last evaluation finished; empty before the first.
-    _time("last_run_at", nullable=True),
+    time("last_run_at", nullable=True),
 )
 
 orders = Table(
@@ -267,8 +239,8 @@ orders = Table(
     Column("executed_quote", Numeric, nullable=False, server_default=text("0")),
     Column("error_code", Integer),
     Column("error_message", Text),
-    _time("created_at"),
-    _time("settled_at", nullable=True),
+    time("created_at"),
+    time("settled_at", nullable=True),
     UniqueConstraint("bot_id", "number"),
     # One open intent per bot, whatever the program does.
     Index("uq_orders_open_bot_id", "bot_id", unique=True, postgresql_where=text("status = 'open'")),
@@ -282,10 +254,10 @@ orders = Table(
     CheckConstraint("(quantity_base IS NULL) <> (quantity_quote IS NULL)", name="one_size"),
     CheckConstraint("side = 'BUY' OR quantity_base IS NOT NULL", name="sale_in_base"),
     CheckConstraint("status <> 'filled' OR executed_base > 0", name="filled_has_size"),
-    _positive("quantity_base"),
-    _positive("quantity_quote"),
-    _not_negative("executed_base"),
-    _not_negative("executed_quote"),
+    positive("quantity_base"),
+    positive("quantity_quote"),
+    not_negative("executed_base"),
+    not_negative("executed_quote"),
 )
 
 fills = Table(
@@ -302,9 +274,9 @@ fills = Table(
     Column("commission_quote", Numeric, nullable=False),
     Column("executed_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("order_id", "venue_trade_id"),
-    _positive("price_quote"),
-    _positive("quantity_base"),
-    _not_negative("commission"),
+    positive("price_quote"),
+    positive("quantity_base"),
+    not_negative("commission"),
 )
 
 trades = Table(
@@ -329,7 +301,7 @@ trades = Table(
     Index("ix_trades_bot_id_trading_day", "bot_id", "trading_day"),
     Index("ix_trades_bot_id_id", "bot_id", "id"),
     CheckConstraint("trading_day = (executed_at AT TIME ZONE 'UTC')::date", name="day_of_execution"),
-    _finite("realised_pnl_quote"),
+    finite("realised_pnl_quote"),
 )
 
 adjustments = Table(
@@ -343,7 +315,7 @@ adjustments = Table(
     Column("after", Numeric, nullable=False),
     Column("trading_day", Date, nullable=False),
     Column("version", BigInteger, nullable=False),
-    _time("created_at"),
+    time("created_at"),
     Index("ix_adjustments_bot_id_trading_day", "bot_id", "trading_day"),
 )
 
@@ -352,7 +324,7 @@ bot_events = Table(
     "bot_events",
     metadata,
     Column("id", BigInteger, Identity(), nullable=False),
-    _time("at"),
+    time("at"),
     Column("bot_id", BigInteger, nullable=False),
     Column("user_id", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
@@ -373,7 +345,7 @@ daily_resets = Table(
     "daily_resets",
     metadata,
     Column("day", Date, primary_key=True),
-    _time("done_at"),
+    time("done_at"),
     Column("bots_reset", Integer, nullable=False),
 )
 
@@ -383,8 +355,8 @@ replicas = Table(
     #: Also the key of the replica's session-level advisory lock.
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("name", Text, nullable=False),
-    _time("started_at"),
-    _time("beat_at"),
+    time("started_at"),
+    time("beat_at"),
     Column("draining", Boolean, nullable=False, server_default=text("false")),
 )
 
@@ -395,7 +367,7 @@ slots = Table(
     Column("replica_id", BigInteger, ForeignKey("replicas.id", ondelete="SET NULL"), index=True),
     #: Raised with each change of hands; bots of the slot get it as their term.
     Column("term", BigInteger, nullable=False, server_default=text("0")),
-    _time("changed_at"),
+    time("changed_at"),
     CheckConstraint(f"slot >= 0 AND slot < {SLOT_COUNT}", name="slot_range"),
 )
 
@@ -405,7 +377,7 @@ halts = Table(
     #: The account's emergency brake; 0 is everyone's.
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("set_by", BigInteger, nullable=False),
-    _time("set_at"),
+    time("set_at"),
 )
 
 idempotency_keys = Table(
@@ -419,7 +391,7 @@ idempotency_keys = Table(
     Column("response_status", SmallInteger),
     Column("response_body", LargeBinary),
     Column("response_type", Text),
-    _time("created_at"),
+    time("created_at"),
     PrimaryKeyConstraint("user_id", "key"),
     Index("ix_idempotency_keys_created_at", "created_at"),
     CheckConstraint("length(key) BETWEEN 1 AND 255", name="key_length"),

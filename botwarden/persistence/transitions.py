@@ -9,6 +9,7 @@ the order of bot ids, so transactions over many bots never deadlock with each ot
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -50,6 +51,10 @@ _WRITTEN = tuple(
 )
 
 
+_audited = attrgetter(*_AUDITED)
+_encode = msgspec.json.Encoder().encode
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """From one state of a bot to the next, with what the audit trail shall say."""
 
@@ -77,7 +82,9 @@ async def write_transitions(tx: Transaction, transitions: Sequence[Transition]) 
     """
     if not transitions:
         return {}
-    result = await tx.execute(_WRITE, _arrays(transitions))
+    # One document instead of an array for each column: the driver looks at every element of an array.
+    given = _encode([_given(it) for it in transitions]).decode()
+    result = await tx.execute(_WRITE, {"given": given})
     written = {row.bot_id: (row.version, row.last_updated_at) for row in result}
     states: dict[BotId, BotState] = {}
     for it in transitions:
@@ -91,12 +98,11 @@ async def write_transitions(tx: Transaction, transitions: Sequence[Transition]) 
 
 def changes(before: BotState, after: BotState) -> dict[str, list[Any]]:
     """Return {"field": [before, after]} of what differs; amounts as plain decimal strings."""
-    differing: dict[str, list[Any]] = {}
-    for name in _AUDITED:
-        old, new = getattr(before, name), getattr(after, name)
-        if old != new:
-            differing[name] = [_plain(old), _plain(new)]
-    return differing
+    return {
+        name: [_plain(old), _plain(new)]
+        for name, old, new in zip(_AUDITED, _audited(before), _audited(after), strict=True)
+        if old is not new and old != new
+    }
 
 
 def _plain(value: object) -> object:
@@ -105,22 +111,17 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def _arrays(transitions: Sequence[Transition]) -> dict[str, list[Any]]:
-    arrays: dict[str, list[Any]] = {
-        "bot_id": [it.before.bot_id for it in transitions],
-        "version": [it.before.version for it in transitions],
-        "term": [it.before.term for it in transitions],
-        "settles": [it.settles for it in transitions],
-        "cause": [it.cause for it in transitions],
-        "kind": [it.kind for it in transitions],
-        "message": [it.message for it in transitions],
-        "changes": [
-            msgspec.json.encode(changes(it.before, it.after) | it.also).decode() for it in transitions
-        ],
+def _given(it: Transition) -> dict[str, Any]:
+    return msgspec.structs.asdict(it.after) | {
+        "bot_id": it.before.bot_id,
+        "version": it.before.version,
+        "term": it.before.term,
+        "settles": it.settles,
+        "cause": it.cause,
+        "kind": it.kind,
+        "message": it.message,
+        "changes": changes(it.before, it.after) | it.also,
     }
-    for name in _WRITTEN:
-        arrays[name] = [getattr(it.after, name) for it in transitions]
-    return arrays
 
 
 def _write_statement() -> str:
@@ -133,14 +134,14 @@ def _write_statement() -> str:
         "cause": "text",
         "kind": "text",
         "message": "text",
-        "changes": "text",
+        "changes": "jsonb",
     } | {name: bot_states.c[name].type.compile(compiler) for name in _WRITTEN}
-    arrays = ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in types.items())
+    columns = ", ".join(f"{name} {type_}" for name, type_ in types.items())
     setting = ", ".join(f"{name} = h.{name}" for name in _WRITTEN)
     # Only names from above are put into the text; every value is a parameter.
     return f"""
         WITH held AS MATERIALIZED (
-            SELECT g.* FROM unnest({arrays}) AS g({", ".join(types)})
+            SELECT g.* FROM json_to_recordset(CAST(:given AS json)) AS g({columns})
             JOIN bot_states s ON s.bot_id = g.bot_id
             WHERE s.version = g.version AND s.term = g.term
               AND (g.settles IS NULL OR EXISTS (
@@ -154,7 +155,7 @@ def _write_statement() -> str:
             RETURNING s.bot_id, s.user_id, s.version, s.last_updated_at, h.cause, h.kind, h.changes, h.message
         ), logged AS (
             INSERT INTO bot_events (at, bot_id, user_id, version, cause, kind, changes, message)
-            SELECT last_updated_at, bot_id, user_id, version, cause, kind, CAST(changes AS jsonb), message
+            SELECT last_updated_at, bot_id, user_id, version, cause, kind, changes, message
             FROM updated
         )
         SELECT bot_id, version, last_updated_at FROM updated

@@ -4,7 +4,7 @@ from typing import Any
 
 from alembic import context
 
-from botwarden.persistence.tables import metadata
+from botwarden.persistence import tables
 
 
 def _applied(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001 - called by name
@@ -15,7 +15,7 @@ def _applied(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: A
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=tables.installation.metadata,
     on_version_apply=_applied,
     transaction_per_migration=False,
 )
