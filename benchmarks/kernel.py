@@ -225,7 +225,7 @@ async def measure_birth() -> None:
 
 
 async def measure_memory() -> None:
-    """Print the bytes of an idle actor that has received one message: its object, name and record included."""
+    """Print the bytes of an idle actor that has received one message; object, name and spec included."""
     latch, figures = Latch(), {}
     for whose in ("ours", "plain"):
         async with System.open("bench", seed=0) as system:

@@ -6,7 +6,7 @@
                               |                                     started()
     ref.tell(message) ----> inbox
     ref.ask(make) --------> inbox
-                              |  the cell's one task, while there
+                              |  a task of the crew's, while there
                               |  is mail: one message at a time ---> receive(message)
                               |
                               |<--- Exception ------------------------ (a crash)
@@ -19,11 +19,13 @@
     or Next.STOP              |
                               +--> watchers' terminated(), asks fail, tells are refused
 
-    actor.py        the contract (this file)      supervision.py  specs, pauses, when to give up
-    ref.py          tell, ask, replies            cell.py         the life of one actor
-    inbox.py        where messages wait           household.py    an actor's children and duties
-    timing.py       clocks and timers             kernel.py       what all cells of a system share
-    system.py       the root of a tree            testing.py      a fake clock, a stage for one actor
+    actor.py     the contract (this file)         cell.py       what is kept of an actor across its lives
+    context.py   what an actor may ask for        life.py       one life, from start to crash or goodbye
+    ref.py       tell, ask, replies               household.py  an actor's children and duties
+    inbox.py     where messages wait              crew.py       the tasks that run actors
+    timing.py    clocks and timers                kernel.py     what all actors of a system share
+    supervision.py  specs, pauses, giving up      system.py     the root of a tree; view.py its picture
+    testing.py   a fake clock, a stage for one actor
 
 The invariant: whatever an actor holds is touched by one message at a time, so it needs no locks.
 """

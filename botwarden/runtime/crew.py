@@ -71,10 +71,8 @@ class Crew:
 
     def _call(self, count: int) -> None:
         for _ in range(count):
-            if self._resting:
-                bell = self._resting.pop()
-                if bell.cancelled():
-                    continue
+            bell = self._resting.pop() if self._resting else None
+            if bell is not None and not bell.done():
                 bell.set_result(None)
             elif not self._hire():
                 return

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botwarden.runtime.inbox import Envelope, Inbox, InboxSpec
+from botwarden.runtime.inbox import TIDY_AFTER, Envelope, Inbox, InboxSpec
 
 
 @given(st.lists(st.one_of(st.integers(), st.none()), max_size=60), st.integers(1, 20))
@@ -80,3 +80,14 @@ def test_capacity_is_positive():
     """An inbox that refuses everything is a mistake."""
     with pytest.raises(ValueError, match="at least one"):
         InboxSpec(capacity=0)
+
+
+def test_busy_inbox_does_not_grow_with_what_was_taken():
+    """An inbox that is never quite empty keeps only what waits, give or take a bounded head."""
+    inbox = Inbox(InboxSpec(capacity=3))
+    inbox.offer(0)
+    for number in range(1, 5_000):
+        assert inbox.offer(number)
+        assert inbox.take() == number - 1
+        assert len(inbox) == 1
+        assert len(inbox._waiting) <= TIDY_AFTER + 3

@@ -191,6 +191,24 @@ async def test_crash_fails_questions_that_were_put_off():
             await question
 
 
+async def test_crash_fails_its_question_before_the_household_is_gone():
+    """A child that takes its time to stop does not keep the asker waiting."""
+    clock = FakeClock()
+
+    class Slow(Diary):
+        async def stopped(self):
+            await clock.sleep(3.0)
+
+    async def crash_with_a_child(actor):
+        await actor.context.spawn(ChildSpec("slow", Slow))
+        raise LookupError
+
+    async with run_actor(Diary, clock=clock) as stage:
+        with pytest.raises(ActorStopped):
+            await stage.ask(lambda reply: Do(crash_with_a_child, reply))
+        assert clock.monotonic() == 0.0
+
+
 async def test_crash_keeps_questions_that_still_wait():
     """Mail behind the crash is answered by the next life."""
     clock = FakeClock()
