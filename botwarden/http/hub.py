@@ -134,7 +134,7 @@ class StatusHub:
             token_hash=token_hash,
             expires_at=expires_at,
             monotonic=self._clock.monotonic,
-            sent=self._metrics.messages.inc,
+            tally=self._metrics.tally,
         )
 
     async def attach(self, watcher: Watcher, *, since_us: int | None = None) -> None:

@@ -34,14 +34,14 @@ class LiveHalf(InitPlugin):
 
     def __init__(self, deps: HttpDeps) -> None:
         self._deps = deps
-        self.metrics = Metrics(deps.cache)
+        self.metrics = Metrics(deps.cache, token=deps.settings.metrics_token)
         self.hub = StatusHub(
             rows=DatabaseRows(deps.database),
             word=BroadcastWord(deps.broadcast),
             clock=deps.clock,
             metrics=self.metrics.streams,
-            heartbeat_s=deps.heartbeat_s,
-            write_within_s=deps.write_within_s,
+            heartbeat_s=deps.settings.stream_heartbeat_s,
+            write_within_s=deps.settings.stream_write_within_s,
         )
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -61,4 +61,4 @@ class LiveHalf(InitPlugin):
         async with anyio.create_task_group() as group:
             group.start_soon(self.hub.run, self._deps.stopping)
             yield
-            self._deps.stopping.set()
+            group.cancel_scope.cancel()

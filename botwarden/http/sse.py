@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import anyio
 import msgspec
-from anyio.lowlevel import checkpoint
 
 #: A comment line: keeps proxies from closing the connection, and is no message to the client. Without an
 #: empty line behind it, which some clients take for the end of a message.
@@ -145,8 +144,6 @@ class EventStream:
             source.writing()
             await send({"type": "http.response.body", "body": body, "more_body": True})
             source.written()
-            # A server's send may return without ever suspending, also after the client has left.
-            await checkpoint()
         source.writing()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         source.written()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+
 from botwarden.http.sse import BYE, HEARTBEAT, Farewell, Frame
 from botwarden.trading.bot import BotId, UserId
 
@@ -18,6 +20,16 @@ PIECE_BYTES = 64 * 1024
 
 #: The version of a bot that was deleted: nothing is newer.
 _DELETED = 2**63
+
+
+class Tally:
+    """What is counted for all watchers together."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self) -> None:
+        #: How many messages were handed to clients.
+        self.messages = 0
 
 
 class Ending(Enum):
@@ -39,7 +51,7 @@ class Watcher:
         "_monotonic",
         "_pending",
         "_round",
-        "_sent",
+        "_tally",
         "_wake",
         "bot_id",
         "cut",
@@ -58,7 +70,7 @@ class Watcher:
         token_hash: bytes,
         expires_at: datetime,
         monotonic: Callable[[], float],
-        sent: Callable[[int], None] = lambda _count: None,
+        tally: Tally | None = None,
     ) -> None:
         self.user_id = user_id
         #: None: all bots of the user.
@@ -72,14 +84,14 @@ class Watcher:
         #: When the last write was through.
         self.quiet_since = monotonic()
         self._monotonic = monotonic
-        #: Told how many messages went to the wire.
-        self._sent = sent
+        self._tally = tally or Tally()
         #: The newest that was not taken yet, one per bot.
         self._pending: dict[BotId, Frame | Farewell] = {}
         #: What was taken and is going out now, oldest first.
         self._round: deque[Frame | Farewell] = deque()
         #: The newest version of each bot that was accepted from the hub.
         self._given: dict[BotId, int] = {}
+        #: Set exactly while there is something to take.
         self._wake = asyncio.Event()
         self._beat_due = False
         self._ending: Ending | None = None
@@ -123,17 +135,21 @@ class Watcher:
         self._wake.set()
 
     async def take(self) -> bytes:
-        """Wait for the next piece; empty at the end."""
-        while True:
-            if self._ending is not None:
-                return self._last_words()
-            if self._pending or self._round:
-                return self._next_piece()
-            if self._beat_due:
-                self._beat_due = False
-                return HEARTBEAT
-            self._wake.clear()
+        """Wait for the next piece; empty at the end.
+
+        Always lets others run first: a server's send may return without ever suspending, also after the
+        client has left.
+        """
+        if self._wake.is_set():
+            await checkpoint()
+        else:
             await self._wake.wait()
+            # In a flood the wait may be over each time before a cancellation reaches it.
+            await checkpoint_if_cancelled()
+        words = self._next_words()
+        if not (self._ending or self._pending or self._round or self._beat_due):
+            self._wake.clear()
+        return words
 
     def writing(self) -> None:
         """Note that a write has begun."""
@@ -143,6 +159,17 @@ class Watcher:
         """Note that the write is through."""
         self.writing_since = None
         self.quiet_since = self._monotonic()
+
+    def _next_words(self) -> bytes:
+        if self._ending is not None:
+            return self._last_words()
+        beats, self._beat_due = self._beat_due, False
+        if self._round or len(self._pending) > 1:
+            return self._next_piece()
+        if self._pending:
+            self._tally.messages += 1
+            return self._ended_by(self._pending.popitem()[1]).encoded
+        return HEARTBEAT if beats else b""
 
     def _last_words(self) -> bytes:
         if self._ending is Ending.BYE:
@@ -159,17 +186,20 @@ class Watcher:
         if not self._round:
             self._round.extend(_in_order(self._pending.values()))
             self._pending.clear()
-        self._beat_due = False
         piece: list[bytes] = []
         size = 0
         while self._round and size < PIECE_BYTES:
-            encoded = self._round.popleft().encoded
+            encoded = self._ended_by(self._round.popleft()).encoded
             piece.append(encoded)
             size += len(encoded)
-        if self.bot_id is not None and self._given.get(self.bot_id) == _DELETED and not self._round:
-            self._ending = Ending.OVER
-        self._sent(len(piece))
+        self._tally.messages += len(piece)
         return b"".join(piece)
+
+    def _ended_by(self, frame: Frame | Farewell) -> Frame | Farewell:
+        """Let the stream of one bot end with the bot."""
+        if self.bot_id is not None and isinstance(frame, Farewell):
+            self._ending = Ending.OVER
+        return frame
 
 
 def _in_order(frames: Iterable[Frame | Farewell]) -> list[Frame | Farewell]:
