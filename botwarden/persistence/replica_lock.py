@@ -25,6 +25,7 @@ _SETTINGS = {
     "tcp_user_timeout": "3000",
     "client_connection_check_interval": "1000",
 }
+_LOST = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _CONNECT_WITHIN_S = 3.0
 _CLOSE_WITHIN_S = 2.0
 
@@ -50,14 +51,16 @@ class ReplicaLock:
 
     async def acquire(self) -> None:
         """Connect and take the lock. Raises `Unavailable`."""
-        session = self._engine.connect()
         try:
-            await session.start()
+            session = await self._engine.connect()
+        except _LOST as error:
+            raise Unavailable("The database cannot be reached.") from error
+        try:
             for name, value in _SETTINGS.items():
                 await _set(session, name, value)
             # Peers share the lock for an instant when they look whether it is free: wait for them.
             await session.execute(text(f"SELECT pg_advisory_lock({LOCK_CLASS}, {self._replica_id:d})"))
-        except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _LOST as error:
             await _close(session)
             raise Unavailable("The replica's lock cannot be taken.") from error
         self._session = session

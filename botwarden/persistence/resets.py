@@ -59,7 +59,7 @@ _TURNED = ("trading_day", "is_active", "status", "halted_by", "daily_trades_coun
 _DIFFERENCES = ", ".join(f"('{name}', to_jsonb(b.{name}), to_jsonb(s.{name}))" for name in _TURNED)
 _RETURNED = ", ".join(f"s.{column.key}" for column in STATE_COLUMNS)
 _HAS_BEGUN = text("SELECT (clock_timestamp() AT TIME ZONE 'utc')::date >= CAST(:day AS date)")
-_IS_DONE = text("SELECT FROM daily_resets WHERE day = :day")
+_IS_DONE = text("SELECT day FROM daily_resets WHERE day = :day")
 _EXCLUDE_COMMITS = text(f"SELECT pg_advisory_xact_lock({RESET_KEY})")
 _CLAIM = text("""
     INSERT INTO daily_resets (day, done_at, bots_reset) VALUES (:day, clock_timestamp(), 0)

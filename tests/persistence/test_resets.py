@@ -1,0 +1,249 @@
+"""The day turns once for every bot, as `trading.days` says it, and for nobody who has turned already."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import product
+from typing import Any
+
+import anyio
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import text
+
+from botwarden.errors import Locked
+from botwarden.persistence import bots
+from botwarden.persistence.commits import Committed
+from botwarden.persistence.database import Database
+from botwarden.persistence.resets import AlreadyDone, ResetDone, TooEarly, reset_day
+from botwarden.trading.bot import ZERO, HaltedBy
+from botwarden.trading.decisions import DayTurned
+from botwarden.trading.machine import decide
+from tests.persistence.examples import (
+    add_api_key,
+    add_bot,
+    add_bots,
+    add_user,
+    bought,
+    buying,
+    change,
+    commit_all,
+    committed,
+    new_bot,
+    read_state,
+    rows,
+    scalar,
+    set_state,
+    settling,
+    waiting_backend,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def today(database) -> date:
+    return await scalar(database, "SELECT (now() AT TIME ZONE 'utc')::date")
+
+
+async def turn(database, day, *, reactivate_all=False):
+    async with database.begin() as tx:
+        return await reset_day(tx, day, reactivate_all=reactivate_all)
+
+
+async def add_bots_of_every_kind(database: Database, yesterday: date) -> list[Any]:
+    """Bots in every combination of wish, halt, config and status, living in yesterday."""
+    owner = await add_user(database)
+    key = await add_api_key(database, owner)
+    made = []
+    kinds = product((True, False), (None, "owner", "system"), (True, False), ("running", "error (crashed)"))
+    for is_active, halted_by, reactivate_daily, status in kinds:
+        async with database.begin() as tx:
+            bot = await bots.create_bot(tx, owner, new_bot(key, reactivate_daily=reactivate_daily))
+        state = await set_state(
+            database,
+            bot,
+            is_active=is_active,
+            halted_by=halted_by,
+            status=status,
+            trading_day=yesterday,
+            daily_pnl=Decimal("-1.25"),
+            daily_trades_count=3,
+            last_error_message="it broke" if status != "running" else None,
+        )
+        made.append((bot.config, state))
+    return made
+
+
+@pytest.mark.parametrize("reactivate_all", [False, True])
+async def test_the_statement_does_what_the_machine_says(database, reactivate_all):
+    """For bots of every kind the reset in SQL equals `decide(DayTurned)`, events included."""
+    day = await today(database)
+    made = await add_bots_of_every_kind(database, day - timedelta(days=1))
+    outcome = await turn(database, day, reactivate_all=reactivate_all)
+    assert isinstance(outcome, ResetDone)
+    turned = {state.bot_id: state for state in outcome.states}
+    messages = {
+        row.bot_id: row for row in await rows(database, "SELECT * FROM bot_events WHERE cause = 'reset'")
+    }
+    assert len(turned) == len(messages) == len(made)
+    for config, before in made:
+        event = DayTurned(
+            day=day,
+            daily_pnl=ZERO,
+            daily_trades_count=0,
+            reactivate_all=reactivate_all,
+            at=datetime.combine(day, time(), UTC),
+        )
+        expected = decide(config, before, event, instrument=None)
+        after = turned[config.id]
+        assert after == replace(
+            expected.state, version=before.version + 1, last_updated_at=after.last_updated_at
+        )
+        trace = messages[config.id]
+        assert (trace.kind, trace.message, trace.at) == (
+            expected.kind,
+            expected.message,
+            after.last_updated_at,
+        )
+        assert trace.changes["daily_pnl"] == ["-1.25", "0"]
+        assert ("is_active" in trace.changes) == (before.is_active != after.is_active)
+    assert await scalar(database, "SELECT bots_reset FROM daily_resets WHERE day = :day", day=day) == len(
+        made
+    )
+
+
+async def test_what_its_owner_stopped_stays_stopped(database):
+    """PEERS 17: the turn of the day switches nobody on whom the owner has switched off."""
+    day = await today(database)
+    stopped, halted = await add_bots(database, 2)
+    await set_state(database, stopped, trading_day=day - timedelta(days=1))
+    paused = "paused (max_daily_loss reached)"
+    await set_state(
+        database,
+        halted,
+        trading_day=day - timedelta(days=1),
+        is_active=True,
+        halted_by="system",
+        status=paused,
+    )
+    await turn(database, day)
+    state = await read_state(database, stopped)
+    assert (state.is_active, state.halted_by) == (False, HaltedBy.OWNER)
+    state = await read_state(database, halted)
+    assert (state.is_active, state.halted_by, state.status) == (True, None, "stopped")
+
+
+async def test_counters_of_the_new_day_are_what_its_trades_say(database):
+    """PEERS 18: yesterday's trades count for nothing today, and today's booked before the turn count."""
+    day = await today(database)
+    bot = await add_bot(database)
+    state = await set_state(database, bot, trading_day=day - timedelta(days=1), daily_trades_count=3)
+    moments = (
+        datetime.combine(day, time(0, 0, 1), UTC),
+        datetime.combine(day - timedelta(days=1), time(23), UTC),
+    )
+    for trade_id, (at, pnl) in enumerate(zip(moments, (Decimal("7.5"), Decimal(100)), strict=True), 1):
+        opened = await committed(database, buying(bot, state))
+        booked = settling(bot, opened.state, opened.order, bought(at=at, trade_id=trade_id), daily_pnl=pnl)
+        state = (await committed(database, booked)).state
+    assert isinstance(await turn(database, day), ResetDone)
+    state = await read_state(database, bot)
+    assert (state.daily_trades_count, state.daily_pnl) == (1, Decimal("7.5"))
+
+
+async def test_adjustments_of_the_new_day_count(database):
+    """What an owner wrote for the new day is part of its counters."""
+    day = await today(database)
+    bot = await add_bot(database)
+    await set_state(database, bot, trading_day=day - timedelta(days=1))
+    async with database.begin() as tx:
+        for field, before, after in (("daily_pnl", 1, -2), ("daily_trades_count", 0, 2)):
+            await tx.execute(
+                text(
+                    "INSERT INTO adjustments (bot_id, field, before, after, trading_day, version)"
+                    " VALUES (:bot, :field, :before, :after, :day, 2)"
+                ),
+                {"bot": bot.config.id, "field": field, "before": before, "after": after, "day": day},
+            )
+    await turn(database, day)
+    state = await read_state(database, bot)
+    assert (state.daily_pnl, state.daily_trades_count) == (Decimal(-3), 2)
+
+
+async def test_a_day_is_turned_once(database):
+    """Whoever comes second changes nothing, and a bot of today is left alone in any case."""
+    day = await today(database)
+    bot = await add_bot(database)
+    assert await turn(database, day) == ResetDone(states=[])
+    assert await turn(database, day) == AlreadyDone()
+    assert await read_state(database, bot) == bot.state
+
+
+async def test_many_replicas_turn_the_day_once(database):
+    """Of ten that try at the same time one turns the day."""
+    day = await today(database)
+    bot = await add_bot(database)
+    await set_state(database, bot, trading_day=day - timedelta(days=1))
+    outcomes = []
+
+    async def replica():
+        outcomes.append(await turn(database, day))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(replica)
+    done = [outcome for outcome in outcomes if isinstance(outcome, ResetDone)]
+    assert [len(outcome.states) for outcome in done] == [1]
+    assert outcomes.count(AlreadyDone()) == 9
+    assert (await read_state(database, bot)).version == 3
+
+
+async def test_the_databases_clock_must_agree(database):
+    """A day that has not begun by the database's clock is not turned."""
+    day = await today(database)
+    bot = await add_bot(database)
+    assert await turn(database, day + timedelta(days=1)) == TooEarly()
+    assert await read_state(database, bot) == bot.state
+    assert await scalar(database, "SELECT count(*) FROM daily_resets") == 0
+
+
+async def test_a_missed_day_is_made_up_for(database):
+    """A bot that slept through several midnights gets to the present day in one turn."""
+    day = await today(database)
+    bot = await add_bot(database)
+    await set_state(database, bot, trading_day=day - timedelta(days=3), daily_trades_count=9)
+    outcome = await turn(database, day)
+    assert isinstance(outcome, ResetDone)
+    assert (outcome.states[0].trading_day, outcome.states[0].daily_trades_count) == (day, 0)
+
+
+async def test_a_commit_and_the_turn_exclude_each_other(database):
+    """While the day turns, commits wait; then they find that the row has moved on."""
+    day = await today(database)
+    bot = await add_bot(database)
+    before = await set_state(database, bot, trading_day=day - timedelta(days=1))
+    outcomes = []
+
+    async def batch():
+        outcomes.extend(await commit_all(database, change(bot, before)))
+
+    async with anyio.create_task_group() as tasks, database.begin() as tx:
+        await reset_day(tx, day)
+        tasks.start_soon(batch)
+        async with database.read() as other:
+            await waiting_backend(other)
+    assert not isinstance(outcomes[0], Committed)
+    assert (await read_state(database, bot)).version == before.version + 1
+
+
+async def test_the_turn_waits_for_whoever_writes_and_gives_up_in_time(database_url):
+    """A transaction that holds the reset out delays it; the day is then still to be turned."""
+    hasty = Database.connect(database_url, lock_timeout_ms=50)
+    day = await today(hasty)
+    bot = await add_bot(hasty)
+    await set_state(hasty, bot, trading_day=day - timedelta(days=1))
+    async with hasty.begin() as owner:
+        await bots.lock_bot(owner, bot.config.user_id, bot.config.id)
+        with pytest.raises(Locked):
+            await turn(hasty, day)
+    assert isinstance(await turn(hasty, day), ResetDone)
+    await hasty.close()
