@@ -192,6 +192,12 @@ def _typed(callback: Callable[[T], object], type_: Any) -> Callback:
     decode = msgspec.json.Decoder(type_).decode
 
     def decoded(message: bytes) -> None:
-        callback(decode(message))
+        try:
+            word = decode(message)
+        except msgspec.DecodeError as error:
+            # Said by another release; the sweep makes up for it.
+            log.warning("word.not_understood", error=str(error))
+        else:
+            callback(word)
 
     return decoded

@@ -84,7 +84,8 @@ async def write_transitions(tx: Transaction, transitions: Sequence[Transition]) 
         return {}
     # One document instead of an array for each column: the driver looks at every element of an array.
     given = _encode([_given(it) for it in transitions]).decode()
-    result = await tx.execute(_WRITE, {"given": given})
+    bot_ids = [it.before.bot_id for it in transitions]
+    result = await tx.execute(_WRITE, {"given": given, "bot_ids": bot_ids})
     written = {row.bot_id: (row.version, row.last_updated_at) for row in result}
     states: dict[BotId, BotState] = {}
     for it in transitions:
@@ -143,7 +144,7 @@ def _write_statement() -> str:
         WITH held AS MATERIALIZED (
             SELECT g.* FROM json_to_recordset(CAST(:given AS json)) AS g({columns})
             JOIN bot_states s ON s.bot_id = g.bot_id
-            WHERE s.version = g.version AND s.term = g.term
+            WHERE s.bot_id = ANY(CAST(:bot_ids AS bigint[])) AND s.version = g.version AND s.term = g.term
               AND (g.settles IS NULL OR EXISTS (
                   SELECT FROM orders o
                   WHERE o.bot_id = g.bot_id AND o.number = g.settles AND o.status = 'open'))

@@ -58,7 +58,7 @@ async def test_another_users_api_key_cannot_be_used(database):
     own = await add_api_key(database, thief)
     async with database.begin() as tx:
         bot = await bots.create_bot(tx, thief, new_bot(own))
-    with pytest.raises(Invalid, match="api_key_id"):
+    with pytest.raises(Invalid, match="api_key_id"):  # noqa: PT012 - what precedes cannot raise this
         async with database.begin() as tx:
             config, state = await bots.lock_bot(tx, thief, bot.config.id)
             await bots.update_config(tx, config, replace(config, api_key_id=key), state)
@@ -172,7 +172,7 @@ async def test_a_locked_bot_is_asked_for_again_and_then_given_up(database):
 def test_waits_grow_and_add_up_to_their_limit():
     """However jittered, the delays never exceed the whole wait, and end."""
     for seed in range(50):
-        delays = list(LockWait(within_s=2.0).delays(random.Random(seed)))
+        delays = list(LockWait(within_s=2.0).delays(random.Random(seed)))  # noqa: S311 - a seed for a test
         assert sum(delays) == pytest.approx(2.0)
         assert max(delays) <= 0.15
         assert len(delays) < 60
@@ -217,7 +217,7 @@ async def test_only_a_stopped_flat_bot_is_deleted(database, columns):
     """An active bot, and one that holds a position, stay."""
     bot = await add_bot(database)
     await set_state(database, bot, **columns)
-    with pytest.raises(Refused):
+    with pytest.raises(Refused):  # noqa: PT012 - what precedes cannot raise this
         async with database.begin() as tx:
             _, state = await bots.lock_bot(tx, bot.config.user_id, bot.config.id)
             await bots.delete_bot(tx, state)

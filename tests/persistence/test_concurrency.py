@@ -29,7 +29,7 @@ async def shuffle_heap(database) -> None:
     """Rewrite rows in random order, so that the order of the heap is not the order of ids."""
     async with database.begin() as tx:
         ids = list((await tx.execute(text("SELECT bot_id FROM bot_states"))).scalars())
-        random.Random(1).shuffle(ids)
+        random.Random(1).shuffle(ids)  # noqa: S311 - a seed for a test
         for bot_id in ids:
             await tx.execute(text("UPDATE bot_states SET term = term WHERE bot_id = :id"), {"id": bot_id})
 
@@ -45,14 +45,12 @@ class Crowd:
 
     async def holder(self, seed, rounds):
         """Commits random batches from what it last read."""
-        rng = random.Random(seed)
+        rng = random.Random(seed)  # noqa: S311 - a seed for a test
         for _ in range(rounds):
             chosen = rng.sample(self.made, 30)
             async with self.database.read() as tx:
-                known = dict(
-                    (state.bot_id, state)
-                    for _, state in await slots.load_bots(tx, bot_ids=[bot.config.id for bot in chosen])
-                )
+                loaded = await slots.load_bots(tx, bot_ids=[bot.config.id for bot in chosen])
+            known = {state.bot_id: state for _, state in loaded}
             batch = [change(bot, known[bot.config.id]) for bot in chosen]
             outcomes = await commit(self.database, batch, tag=TAG, stamp=venue_now)
             for bot, outcome in zip(chosen, outcomes, strict=True):
@@ -61,7 +59,7 @@ class Crowd:
 
     async def owner(self, seed, rounds):
         """Writes single bots."""
-        rng = random.Random(seed)
+        rng = random.Random(seed)  # noqa: S311 - a seed for a test
         for number in range(rounds):
             bot = rng.choice(self.made)
             try:

@@ -1,0 +1,88 @@
+"""A line to a server that tests can cut, open again, and overhear."""
+
+import asyncio
+from collections.abc import Callable
+
+from redis.asyncio.connection import parse_url
+from sqlalchemy import make_url
+
+
+class Line:
+    """Forwards connections to a server, on a loopback port of its own, for as long as it is open."""
+
+    def __init__(self, target: tuple[str, int] | str) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+        #: Looks at what clients send, after it was forwarded; true cuts that connection off from its answers.
+        self.deafen: Callable[[bytes], bool] = lambda _sent: False
+
+    async def open(self) -> None:
+        """Accept connections, on the same port as before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Refuse new connections and end the present ones."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        if isinstance(self._target, str):
+            server, to_server = await asyncio.open_unix_connection(self._target)
+        else:
+            server, to_server = await asyncio.open_connection(*self._target)
+        self._writers |= {to_client, to_server}
+        deaf = asyncio.Event()
+        try:
+            await asyncio.gather(
+                self._pump(client, to_server, deaf, listens=True), self._pump(server, to_client, deaf)
+            )
+        except OSError:
+            pass
+        finally:
+            self._writers -= {to_client, to_server}
+            to_client.close()
+            to_server.close()
+
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        deaf: asyncio.Event,
+        *,
+        listens: bool = False,
+    ) -> None:
+        while data := await source.read(65536):
+            if listens and self.deafen(data):
+                deaf.set()
+            if not listens and deaf.is_set():
+                raise ConnectionResetError
+            sink.write(data)
+            await sink.drain()
+        raise ConnectionResetError
+
+
+def line_to_redis(url: str) -> tuple[Line, Callable[[], str]]:
+    """Return a line to the server of `url`, and how to get the URL that leads through it."""
+    parsed = parse_url(url)
+    line = Line(parsed["path"] if "path" in parsed else (parsed["host"], parsed.get("port", 6379)))
+    login = f"{parsed.get('username', '')}:{parsed['password']}@" if "password" in parsed else ""
+    return line, lambda: f"redis://{login}127.0.0.1:{line.port}/{parsed.get('db', 0)}"
+
+
+def line_to_postgres(url: str) -> tuple[Line, Callable[[], str]]:
+    """Return a line to the server of `url`, and how to get the URL that leads through it."""
+    parsed = make_url(url)
+    host = str(parsed.query.get("host", parsed.host or "127.0.0.1"))
+    port = parsed.port or 5432
+    line = Line(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port))
+
+    def through() -> str:
+        direct = parsed.set(host="127.0.0.1", port=line.port, query={})
+        return direct.render_as_string(hide_password=False)
+
+    return line, through
