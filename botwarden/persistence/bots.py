@@ -21,7 +21,7 @@ from botwarden.persistence.database import Transaction, broken_constraint
 from botwarden.persistence.rows import BOT_COLUMNS, CONFIG_COLUMNS, STATE_COLUMNS, bot_of, config_of, state_of
 from botwarden.persistence.tables import SLOT_COUNT, bot_configs, bot_progress, bot_states
 from botwarden.persistence.tables import adjustments as ledger_adjustments
-from botwarden.persistence.transitions import Transition, share_reset_lock, write_transitions
+from botwarden.persistence.transitions import Transition, plain, share_reset_lock, write_transitions
 from botwarden.trading.bot import ApiKeyId, BotConfig, BotId, BotState, Cause, UserId, Venue
 from botwarden.trading.decisions import Decision
 
@@ -210,7 +210,7 @@ async def update_config(
         return before, state
     values = {name: getattr(after, name) for name in NewBot.__struct_fields__}
     differing = {
-        name: [str(getattr(before, name)), str(getattr(after, name))]
+        name: [plain(getattr(before, name)), plain(getattr(after, name))]
         for name in NewBot.__struct_fields__
         if getattr(before, name) != getattr(after, name)
     }

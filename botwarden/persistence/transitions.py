@@ -100,13 +100,14 @@ async def write_transitions(tx: Transaction, transitions: Sequence[Transition]) 
 def changes(before: BotState, after: BotState) -> dict[str, list[Any]]:
     """Return {"field": [before, after]} of what differs; amounts as plain decimal strings."""
     return {
-        name: [_plain(old), _plain(new)]
+        name: [plain(old), plain(new)]
         for name, old, new in zip(_AUDITED, _audited(before), _audited(after), strict=True)
         if old is not new and old != new
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return a value as the audit trail writes it."""
     if isinstance(value, Decimal):
         return format(value, "f")
     return value.isoformat() if isinstance(value, date | datetime) else value

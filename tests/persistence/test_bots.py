@@ -194,7 +194,9 @@ async def test_a_changed_config_raises_the_version(database):
     bot = await add_bot(database)
     async with database.begin() as tx:
         config, state = await bots.lock_bot(tx, bot.config.user_id, bot.config.id)
-        wanted = replace(config, stop_loss_perc=Decimal("2.5"), strategy_params={"fast": 12})
+        wanted = replace(
+            config, stop_loss_perc=Decimal("2.5"), strategy_params={"fast": 12}, max_daily_trades=5
+        )
         changed, saved = await bots.update_config(tx, config, wanted, state)
     assert changed == replace(wanted, updated_at=changed.updated_at)
     assert changed.updated_at > config.updated_at
@@ -202,7 +204,11 @@ async def test_a_changed_config_raises_the_version(database):
     async with database.read() as tx:
         assert (await bots.read_bot(tx, config.user_id, config.id)).config == changed
     [event] = await rows(database, "SELECT * FROM bot_events WHERE kind = 'config.changed'")
-    assert event.changes["stop_loss_perc"] == ["2", "2.5"]
+    assert event.changes == {
+        "stop_loss_perc": ["2", "2.5"],
+        "strategy_params": [{"fast": 9}, {"fast": 12}],
+        "max_daily_trades": [None, 5],
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -10,11 +10,22 @@ from msgspec.structs import replace
 from sqlalchemy import text
 
 from botwarden.errors import Locked
-from botwarden.persistence import bots, slots
+from botwarden.persistence import bots, commits, slots
 from botwarden.persistence.commits import Committed, CommitUnavailable, Conflict, commit
+from botwarden.persistence.progress import write_progress
 from botwarden.persistence.resets import ResetDone, reset_day
 from botwarden.persistence.tables import SLOT_COUNT
-from tests.persistence.examples import TAG, add_bots, add_replica, change, decision, rows, scalar, venue_now
+from tests.persistence.examples import (
+    TAG,
+    add_bots,
+    add_replica,
+    change,
+    decision,
+    rows,
+    scalar,
+    venue_now,
+    waiting_backend,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +89,75 @@ class Crowd:
                 await slots.take_slots(tx, me, range(SLOT_COUNT))
             async with self.database.begin() as tx:
                 await slots.release_slots(tx, me, range(SLOT_COUNT))
+
+
+@pytest.fixture
+async def three(database):
+    """Three bots, the rows of which lie in the heap in the reverse order of their ids."""
+    made = await add_bots(database, 3)
+    async with database.begin() as tx:
+        for bot in reversed(made):
+            await tx.execute(
+                text("UPDATE bot_states SET term = term WHERE bot_id = :id"), {"id": bot.config.id}
+            )
+            await tx.execute(
+                text("UPDATE bot_progress SET last_run_at = now() WHERE bot_id = :id"), {"id": bot.config.id}
+            )
+        heap = (await tx.execute(text("SELECT bot_id FROM bot_states"))).scalars()
+        assert list(heap) == [bot.config.id for bot in reversed(made)]
+    return made
+
+
+async def commit_them(database, made):
+    await commit(database, [change(bot) for bot in reversed(made)], tag=TAG, stamp=venue_now)
+
+
+async def take_them(database, _made):
+    async with database.begin() as tx:
+        await slots.take_slots(tx, await slots.register_replica(tx, "one"), range(SLOT_COUNT))
+
+
+async def claim_them(database, _made):
+    async with database.begin() as tx:
+        me = await slots.register_replica(tx, "one")
+        await tx.execute(text("UPDATE slots SET replica_id = :me, term = 3"), {"me": me})
+        await slots.claim_new_bots(tx, me)
+
+
+async def reset_them(database, _made):
+    async with database.begin() as tx:
+        await reset_day(tx, (await tx.execute(text("SELECT current_date"))).scalar_one())
+
+
+async def write_their_progress(database, made):
+    await write_progress(database, {bot.config.id: datetime.now(UTC) for bot in reversed(made)})
+
+
+@pytest.mark.parametrize(
+    ("write", "table"),
+    [
+        (commit_them, "bot_states"),
+        (take_them, "bot_states"),
+        (claim_them, "bot_states"),
+        (reset_them, "bot_states"),
+        (write_their_progress, "bot_progress"),
+    ],
+)
+async def test_whoever_writes_many_bots_locks_them_in_id_order(database, three, write, table, monkeypatch):
+    """With the second of three rows taken, the first is held and the third is still free."""
+    # A batch shall wait long enough to be looked at.
+    monkeypatch.setattr(commits, "_OPEN", text("SELECT 1"))
+    first, second, third = (bot.config.id for bot in three)
+    if write is reset_them:
+        async with database.begin() as tx:
+            await tx.execute(text("UPDATE bot_states SET trading_day = trading_day - 1 WHERE true"))
+    async with anyio.create_task_group() as tasks, database.read() as other, database.begin() as tx:
+        lock = f"SELECT bot_id FROM {table} WHERE bot_id = :id FOR UPDATE"  # noqa: S608 - a test's own names
+        await tx.execute(text(lock), {"id": second})
+        tasks.start_soon(write, database, three)
+        await waiting_backend(other)
+        free = await other.execute(text(f"SELECT bot_id FROM {table} FOR UPDATE SKIP LOCKED"))  # noqa: S608 - a test's own names
+        assert set(free.scalars()) == {third}, f"{first} is held, {second} is waited for"
 
 
 async def test_ten_group_commits_and_take_overs_and_a_reset_never_deadlock(database):

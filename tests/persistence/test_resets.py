@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from botwarden.errors import Locked
 from botwarden.persistence import bots
-from botwarden.persistence.commits import Committed
+from botwarden.persistence.commits import Committed, Conflict
 from botwarden.persistence.database import Database
 from botwarden.persistence.resets import AlreadyDone, ResetDone, TooEarly, reset_day
 from botwarden.trading.bot import ZERO, HaltedBy
@@ -216,34 +216,48 @@ async def test_a_missed_day_is_made_up_for(database):
     assert (outcome.states[0].trading_day, outcome.states[0].daily_trades_count) == (day, 0)
 
 
-async def test_a_commit_and_the_turn_exclude_each_other(database):
-    """While the day turns, commits wait; then they find that the row has moved on."""
+async def test_while_the_day_turns_no_bot_is_committed(database):
+    """Commits wait for the turn, also those of bots that it leaves alone; a bot that it turned conflicts."""
     day = await today(database)
-    bot = await add_bot(database)
-    before = await set_state(database, bot, trading_day=day - timedelta(days=1))
+    old, young = await add_bots(database, 2)
+    before = await set_state(database, old, trading_day=day - timedelta(days=1))
     outcomes = []
 
     async def batch():
-        outcomes.extend(await commit_all(database, change(bot, before)))
+        outcomes.extend(await commit_all(database, change(young), change(old, before)))
 
     async with anyio.create_task_group() as tasks, database.begin() as tx:
         await reset_day(tx, day)
         tasks.start_soon(batch)
         async with database.read() as other:
             await waiting_backend(other)
-    assert not isinstance(outcomes[0], Committed)
-    assert (await read_state(database, bot)).version == before.version + 1
+            assert await advisory_waits(other) == 1
+    assert isinstance(outcomes[0], Committed)
+    assert outcomes[1] == Conflict()
+    assert (await read_state(database, old)).version == before.version + 1
+
+
+async def advisory_waits(tx) -> int:
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return (await tx.execute(text(query))).scalar_one()
 
 
 async def test_the_turn_waits_for_whoever_writes_and_gives_up_in_time(database_url):
-    """A transaction that holds the reset out delays it; the day is then still to be turned."""
+    """An owner's transaction and a bot's creation hold the turn up; the day is then still to be turned."""
     hasty = Database.connect(database_url, lock_timeout_ms=50)
     day = await today(hasty)
     bot = await add_bot(hasty)
-    await set_state(hasty, bot, trading_day=day - timedelta(days=1))
-    async with hasty.begin() as owner:
-        await bots.lock_bot(owner, bot.config.user_id, bot.config.id)
-        with pytest.raises(Locked):
-            await turn(hasty, day)
+
+    async def lock(tx):
+        await bots.lock_bot(tx, bot.config.user_id, bot.config.id)
+
+    async def create(tx):
+        await bots.create_bot(tx, bot.config.user_id, new_bot(bot.config.api_key_id))
+
+    for write in (lock, create):
+        async with hasty.begin() as owner:
+            await write(owner)
+            with pytest.raises(Locked):
+                await turn(hasty, day)
     assert isinstance(await turn(hasty, day), ResetDone)
     await hasty.close()
