@@ -55,7 +55,9 @@ def openapi_config() -> OpenAPIConfig:
         description="Keeps trading bots alive: accounts, bots, their states, and live status streams.",
         render_plugins=[DocsPage()],
         use_handler_docstrings=True,
-        openapi_router=Router(_PATH, route_handlers=[], include_in_schema=False, opt={"public": True}),
+        openapi_router=Router(
+            _PATH, route_handlers=[], include_in_schema=False, opt={"exclude_from_auth": True}
+        ),
         security=[{"bearer": []}, {"cookie": []}],
         components=Components(
             security_schemes={

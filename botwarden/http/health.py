@@ -12,9 +12,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from botwarden.errors import Unavailable
-from botwarden.http.dependencies import HttpDeps
 from botwarden.http.single_flight import SingleFlight
 from botwarden.persistence import migrate, replica_view
+from botwarden.persistence.cache import JsonCache
+from botwarden.persistence.database import Database
 from botwarden.persistence.replica_view import ReplicaView
 
 OK = "ok"
@@ -41,37 +42,24 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in (OK, DEGRADED)
 
 
-@get("/health/live", opt={"public": True}, tags=["health"], summary="Is the process alive?")
-async def read_live() -> dict[str, str]:
-    """Answer as long as the process can answer at all."""
-    return {"status": OK}
-
-
-@get("/health/ready", opt={"public": True}, tags=["health"], summary="Should requests come here?")
-async def read_ready(
-    deps: NamedDependency[HttpDeps], checkup: NamedDependency["Checkup"]
-) -> Response[Readiness]:
-    """Return each check; 503 only for the database, its schema, or draining."""
-    readiness = await checkup.read(draining=deps.stopping.is_set())
-    if readiness.is_ready:
-        return Response(readiness)
-    return Response(readiness, status_code=503, headers={"retry-after": "1"})
-
-
 class Checkup:
     """Looks at everything this replica needs; callers at the same time share one look."""
 
-    def __init__(self, deps: HttpDeps) -> None:
-        self._deps = deps
+    def __init__(self, database: Database, cache: JsonCache, stopping: anyio.Event) -> None:
+        self._database = database
+        self._cache = cache
+        self._stopping = stopping
         self._looks = SingleFlight(self._look)
 
-    async def read(self, *, draining: bool) -> Readiness:
+    async def read(self) -> Readiness:
         """Return how things stand."""
         wrong = await self._looks.read("all")
         checks = dict.fromkeys(("database", "schema", "redis", "feeds", "venues"), OK)
         checks |= {name: _severity(name) for name in wrong}
         status = FAILED if FAILED in checks.values() else DEGRADED if wrong else OK
-        return Readiness(status="draining" if draining else status, checks=checks, reasons=wrong)
+        return Readiness(
+            status="draining" if self._stopping.is_set() else status, checks=checks, reasons=wrong
+        )
 
     async def _look(self, _key: str) -> dict[str, str]:
         wrong: dict[str, str] = {}
@@ -83,8 +71,8 @@ class Checkup:
     async def _look_at_database(self, wrong: dict[str, str]) -> None:
         try:
             with anyio.fail_after(_WITHIN_S):
-                await self._deps.database.check()
-                if await migrate.current(self._deps.database.engine) != migrate.head():
+                await self._database.check()
+                if await migrate.current(self._database.engine) != migrate.head():
                     wrong["schema"] = "The schema is not at head: run `botwarden migrate`."
         except (Unavailable, TimeoutError):
             wrong["database"] = "The database does not answer."
@@ -93,9 +81,10 @@ class Checkup:
     async def _look_at_redis(self, wrong: dict[str, str]) -> None:
         try:
             with anyio.fail_after(_WITHIN_S):
-                wrong |= ailments(await replica_view.read_all(self._deps.cache.redis))
+                wrong |= ailments(await replica_view.read_all(self._cache.redis))
         except (Unavailable, TimeoutError):
             wrong["redis"] = "Redis does not answer: live streams are slower."
+            wrong["feeds"] = wrong["venues"] = "Unknown while Redis does not answer."
 
 
 def ailments(views: Sequence[ReplicaView]) -> dict[str, str]:
@@ -112,6 +101,21 @@ def ailments(views: Sequence[ReplicaView]) -> dict[str, str]:
 
 def _severity(name: str) -> str:
     return FAILED if name in ("database", "schema") else DEGRADED
+
+
+@get("/health/live", opt={"exclude_from_auth": True}, tags=["health"], summary="Is the process alive?")
+async def read_live() -> dict[str, str]:
+    """Answer as long as the process can answer at all."""
+    return {"status": OK}
+
+
+@get("/health/ready", opt={"exclude_from_auth": True}, tags=["health"], summary="Should requests come here?")
+async def read_ready(checkup: NamedDependency[Checkup]) -> Response[Readiness]:
+    """Return each check; 503 only for the database, its schema, or draining."""
+    readiness = await checkup.read()
+    if readiness.is_ready:
+        return Response(readiness)
+    return Response(readiness, status_code=503, headers={"retry-after": "1"})
 
 
 routes = [read_live, read_ready]

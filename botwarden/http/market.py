@@ -10,13 +10,14 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from botwarden.errors import FieldError, Invalid, Missing
-from botwarden.http.dependencies import HttpDeps
+from botwarden.errors import FieldError, Invalid
+from botwarden.exchange.port import Exchange
+from botwarden.exchange.symbols import SymbolCatalogue
+from botwarden.persistence.cache import JsonCache
 from botwarden.trading.bot import Venue
 from botwarden.trading.candles import INTERVAL_SECONDS, Candle
 from botwarden.trading.instruments import Instrument
 
-_SYMBOLS_TTL_S = 30
 _CANDLES_TTL_S = 2
 #: The venue's own bound of one answer. Source: Binance spot API, klines.
 _MOST_CANDLES = 1000
@@ -34,16 +35,39 @@ class CandleList(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Candle]
 
 
+class Markets:
+    """The venues' public side, behind the shared cache."""
+
+    def __init__(self, exchange: Exchange, symbols: SymbolCatalogue, cache: JsonCache) -> None:
+        self._exchange = exchange
+        self._symbols = symbols
+        self._cache = cache
+
+    async def instruments(self, venue: Venue) -> list[Instrument]:
+        """Return what can be traded, by name. Raises `Unavailable`."""
+        instruments = await self._symbols.instruments(venue)
+        return [instruments[symbol] for symbol in sorted(instruments)]
+
+    async def candles(self, venue: Venue, symbol: str, interval: str, limit: int) -> list[Candle]:
+        """Return the newest closed candles, oldest first. Raises `Missing`, `Unavailable`."""
+        await self._symbols.find(venue, symbol)
+
+        async def load() -> list[Candle]:
+            return list(await self._exchange.market(venue).candles(symbol, interval, limit=limit))
+
+        key = f"candles:{venue}:{symbol}:{interval}:{limit}"
+        return await self._cache.get_or_load(key, list[Candle], _CANDLES_TTL_S, load)
+
+
 @get("/api/v1/symbols", tags=["market"], summary="List what can be traded")
-async def list_symbols(deps: NamedDependency[HttpDeps], venue: FromQuery[Venue]) -> SymbolList:
+async def list_symbols(markets: NamedDependency[Markets], venue: FromQuery[Venue]) -> SymbolList:
     """Return every symbol of the venue with its filters."""
-    instruments = await _instruments(deps, venue)
-    return SymbolList(items=[instruments[symbol] for symbol in sorted(instruments)])
+    return SymbolList(items=await markets.instruments(venue))
 
 
 @get("/api/v1/symbols/{symbol:str}/candles", tags=["market"], summary="Read closed candles")
 async def list_candles(
-    deps: NamedDependency[HttpDeps],
+    markets: NamedDependency[Markets],
     symbol: FromPath[str],
     venue: FromQuery[Venue],
     interval: FromQuery[str] = "1m",
@@ -52,23 +76,7 @@ async def list_candles(
     """Return the newest closed candles of a symbol, oldest first."""
     if interval not in INTERVAL_SECONDS:
         raise Invalid(FieldError("interval", f"must be one of {', '.join(INTERVAL_SECONDS)}"))
-    if symbol not in await _instruments(deps, venue):
-        raise Missing("The venue has no such symbol.")
-
-    async def load() -> list[Candle]:
-        return list(await deps.exchange.market(venue).candles(symbol, interval, limit=limit))
-
-    key = f"candles:{venue}:{symbol}:{interval}:{limit}"
-    return CandleList(items=await deps.cache.get_or_load(key, list[Candle], _CANDLES_TTL_S, load))
-
-
-async def _instruments(deps: NamedDependency[HttpDeps], venue: Venue) -> dict[str, Instrument]:
-    return await deps.cache.get_or_load(
-        f"instruments:{venue}",
-        dict[str, Instrument],
-        _SYMBOLS_TTL_S,
-        deps.exchange.market(venue).instruments,
-    )
+    return CandleList(items=await markets.candles(venue, symbol, interval, limit))
 
 
 routes = [list_symbols, list_candles]

@@ -162,7 +162,7 @@ def may_read_metrics(request: Request[Any, Any, Any], token: str | None) -> bool
         return False
 
 
-@get("/metrics", media_type=MediaType.TEXT, opt={"public": True}, include_in_schema=False)
+@get("/metrics", media_type=MediaType.TEXT, opt={"exclude_from_auth": True}, include_in_schema=False)
 async def read_metrics(request: Request[Any, Any, Any], metrics: NamedDependency[Metrics]) -> Response[bytes]:
     """Return the figures of this replica."""
     if not may_read_metrics(request, metrics.token):

@@ -12,9 +12,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from botwarden.http.auth import Caller
 from botwarden.http.hub import StatusHub
 from botwarden.http.sse import EventStream, LiveState, parse_event_id
+from botwarden.persistence.users import SessionUser
 from botwarden.trading.bot import BotId
 
 _SAYS = {
@@ -28,11 +28,9 @@ _SAYS = {
 
 
 @get("/api/v1/bots/status-stream", tags=["live status"], summary="Follow all of your bots", responses=_SAYS)
-async def follow_all(
-    request: Request[Any, Any, Any], hub: NamedDependency[StatusHub], caller: NamedDependency[Caller]
-) -> ASGIApp:
+async def follow_all(request: Request[SessionUser, Any, Any], hub: NamedDependency[StatusHub]) -> ASGIApp:
     """Stream the states of all of the caller's bots; `Last-Event-ID` resumes."""
-    return await _follow(request, hub, caller, None)
+    return await _follow(request, hub, None)
 
 
 @get(
@@ -42,18 +40,14 @@ async def follow_all(
     responses=_SAYS,
 )
 async def follow_one(
-    request: Request[Any, Any, Any],
-    hub: NamedDependency[StatusHub],
-    caller: NamedDependency[Caller],
-    bot_id: FromPath[int],
+    request: Request[SessionUser, Any, Any], hub: NamedDependency[StatusHub], bot_id: FromPath[int]
 ) -> ASGIApp:
     """Stream the states of one bot; `Last-Event-ID` resumes."""
-    return await _follow(request, hub, caller, BotId(bot_id))
+    return await _follow(request, hub, BotId(bot_id))
 
 
-async def _follow(
-    request: Request[Any, Any, Any], hub: StatusHub, caller: Caller, bot_id: BotId | None
-) -> ASGIApp:
+async def _follow(request: Request[SessionUser, Any, Any], hub: StatusHub, bot_id: BotId | None) -> ASGIApp:
+    caller = request.user
     watcher = hub.watcher(
         user_id=caller.user_id, bot_id=bot_id, token_hash=caller.token_hash, expires_at=caller.expires_at
     )
