@@ -71,6 +71,7 @@ class Broadcast:
         self._redis = open_redis(redis_url, within_s=PUBLISH_WITHIN_S)
         self._prefix = prefix
         self._subscriptions = Subscriptions(redis_url)
+        self._revoked_callbacks: list[Callable[[list[bytes]], object]] = []
         #: Messages sent, and messages that Redis did not take.
         self.published = 0
         self.lost = 0
@@ -124,8 +125,9 @@ class Broadcast:
         self._subscriptions.add(self._channel("wake"), _typed(callback, list[BotId]))
 
     async def on_revoked(self, callback: Callable[[list[bytes]], object]) -> None:
-        """Call back with the hashes of tokens that are dead, from now on."""
-        self._subscriptions.add(self._channel("revoked"), _typed(callback, list[bytes]))
+        """Call back with the hashes of tokens that are dead, from now on; others who asked still hear it."""
+        self._revoked_callbacks.append(callback)
+        self._subscriptions.add(self._channel("revoked"), _typed(self._revoked, list[bytes]))
 
     def on_gap(self, callback: Callable[[], object]) -> None:
         """Call back whenever the reader is connected again: what was said meanwhile is lost."""
@@ -183,6 +185,10 @@ class Broadcast:
             for channel, message in messages:
                 pipe.publish(self._channel(channel), _encode(message))
             await pipe.execute()
+
+    def _revoked(self, token_hashes: list[bytes]) -> None:
+        for callback in self._revoked_callbacks:
+            callback(token_hashes)
 
     def _channel(self, name: str) -> str:
         return f"{self._prefix}:{name}"
