@@ -1,13 +1,15 @@
 """Real servers for every test that asks: started once, one database per test copied from a migrated one."""
 
+import inspect
 import itertools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+import sniffio
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
@@ -35,6 +37,17 @@ async def servers(anyio_backend) -> AsyncIterator[EmbeddedServers]:  # noqa: ARG
             yield servers
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def _between_loops(request) -> Iterator[None]:
+    """Let a plain test start a loop of its own, though the session's loop, at rest now, is still open."""
+    if inspect.iscoroutinefunction(inspect.unwrap(request.function)):
+        yield
+        return
+    token = sniffio.current_async_library_cvar.set(None)
+    yield
+    sniffio.current_async_library_cvar.reset(token)
 
 
 class Clerk:

@@ -42,7 +42,7 @@ def check_version(home: Path, binaries: PostgresBinaries) -> bool:
     if major != binaries.major:
         raise EmbeddedFailure(
             f"{home / 'data'} was made by PostgreSQL {major}, and {binaries.major} is installed: dump it "
-            "with the version of botwarden that made it (`botwarden backup`), then restore it into a new directory."
+            "with the botwarden that made it (`botwarden backup`), then restore it into a new directory."
         )
     return True
 
