@@ -10,10 +10,23 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.types import ControllerRouterHandler
 
-from botwarden.http import docs, headers, live, problems
+from botwarden.http import (
+    accounts,
+    api_keys,
+    bot_commands,
+    bot_states,
+    bots,
+    docs,
+    halts,
+    headers,
+    history,
+    live,
+    problems,
+)
 from botwarden.http.answers import JsonResponse
 from botwarden.http.auth import Doorkeeper
 from botwarden.http.dependencies import HttpDeps, always
+from botwarden.http.description import ExactAmounts, describe_problems
 from botwarden.http.limits import Throttle
 from botwarden.http.tokens import Sessions
 from botwarden.persistence.counters import Counters
@@ -21,7 +34,16 @@ from botwarden.persistence.counters import Counters
 #: No body of this API comes near it.
 _LARGEST_BODY = 256 * 1024
 
-_HANDLERS: Sequence[ControllerRouterHandler] = [*live.routes]
+_HANDLERS: Sequence[ControllerRouterHandler] = [
+    accounts.router,
+    api_keys.router,
+    bots.router,
+    bot_commands.router,
+    bot_states.router,
+    halts.router,
+    history.router,
+    *live.routes,
+]
 
 
 def create_app(deps: HttpDeps) -> Litestar:
@@ -33,12 +55,13 @@ def create_app(deps: HttpDeps) -> Litestar:
         await sessions.attend()
         yield
 
-    return Litestar(
+    app = Litestar(
         route_handlers=_HANDLERS,
         plugins=[
             live.LiveHalf(
                 deps, metrics_token=deps.settings.metrics_token, heartbeat_s=deps.settings.heartbeat_s
-            )
+            ),
+            ExactAmounts(),
         ],
         dependencies={
             "deps": always(deps),
@@ -56,6 +79,8 @@ def create_app(deps: HttpDeps) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    describe_problems(app.openapi_schema)
+    return app
 
 
 def _cors(deps: HttpDeps) -> CORSConfig | None:

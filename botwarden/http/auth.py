@@ -39,7 +39,7 @@ class Doorkeeper:
         """Wrap an application."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] is not ScopeType.HTTP or scope["method"] == "OPTIONS" or _is_open(scope):
+            if scope["type"] != ScopeType.HTTP or scope["method"] == "OPTIONS" or _is_open(scope):
                 await app(scope, receive, send)
                 return
             if self._stopping.is_set():

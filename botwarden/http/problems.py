@@ -111,8 +111,10 @@ def answer_family(request: Request[Any, Any, Any], error: BotwardenError) -> Res
     return _answer(problem_of(error), headers_of(error))
 
 
-def answer_http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer what the framework found wrong with a request."""
+    if error.status_code >= 500:
+        return answer_bug(request, error)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     match error:
         case ValidationException():

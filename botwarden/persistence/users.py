@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from botwarden.errors import Refused
+from botwarden.errors import Missing, Refused
 from botwarden.persistence.database import Transaction, broken_constraint
 from botwarden.persistence.tables import sessions, users
 from botwarden.trading.bot import UserId
@@ -63,6 +63,15 @@ async def read_user(tx: Transaction, user_id: UserId) -> User | None:
     """Return the account."""
     row = (await tx.execute(select(users).where(users.c.id == user_id))).one_or_none()
     return None if row is None else _user(row)
+
+
+async def lock_user(tx: Transaction, user_id: UserId) -> User:
+    """Return the account with its row locked until the transaction ends. Raises `Missing`."""
+    query = select(users).where(users.c.id == user_id).with_for_update(key_share=True)
+    row = (await tx.execute(query)).one_or_none()
+    if row is None:
+        raise Missing
+    return _user(row)
 
 
 async def list_users(tx: Transaction) -> list[User]:
