@@ -1,0 +1,138 @@
+"""What the market streams say, as the venue writes it. Pure.
+
+Source: Binance spot API, WebSocket streams.
+"""
+
+from typing import Any
+
+from botwarden.exchange.paper.amounts import UNIT, text
+from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
+from botwarden.exchange.paper.book import Book
+from botwarden.exchange.paper.market import Trade
+
+
+def kline(symbol: str, interval: str, bar: Bar, *, is_closed: bool, last_trade_id: int, now_ms: int) -> Any:
+    """A candle that grows or closes."""
+    return {
+        "e": "kline",
+        "E": now_ms,
+        "s": symbol,
+        "k": {
+            "t": bar.opened_ms,
+            "T": bar.opened_ms + INTERVAL_MS[interval] - 1,
+            "s": symbol,
+            "i": interval,
+            "f": max(0, last_trade_id - bar.trades + 1),
+            "L": last_trade_id,
+            "o": text(bar.open),
+            "c": text(bar.close),
+            "h": text(bar.high),
+            "l": text(bar.low),
+            "v": text(bar.volume),
+            "n": bar.trades,
+            "x": is_closed,
+            "q": text(bar.quote_volume),
+            "V": text(bar.taker_volume),
+            "Q": text(bar.taker_quote),
+            "B": "0",
+        },
+    }
+
+
+def kline_row(interval: str, bar: Bar) -> list[Any]:
+    """A candle as GET klines shows it."""
+    return [
+        bar.opened_ms,
+        text(bar.open),
+        text(bar.high),
+        text(bar.low),
+        text(bar.close),
+        text(bar.volume),
+        bar.opened_ms + INTERVAL_MS[interval] - 1,
+        text(bar.quote_volume),
+        bar.trades,
+        text(bar.taker_volume),
+        text(bar.taker_quote),
+        "0",
+    ]
+
+
+def trade(made: Trade) -> Any:
+    """One trade."""
+    return {
+        "e": "trade",
+        "E": made.time_ms,
+        "s": made.symbol,
+        "t": made.trade_id,
+        "p": text(made.price),
+        "q": text(made.quantity),
+        "T": made.time_ms,
+        "m": made.buyer_is_maker,
+        "M": True,
+    }
+
+
+def aggregate_trade(made: Trade) -> Any:
+    """One trade as an aggregate of itself."""
+    return {
+        "e": "aggTrade",
+        "E": made.time_ms,
+        "s": made.symbol,
+        "a": made.trade_id,
+        "p": text(made.price),
+        "q": text(made.quantity),
+        "f": made.trade_id,
+        "l": made.trade_id,
+        "T": made.time_ms,
+        "m": made.buyer_is_maker,
+        "M": True,
+    }
+
+
+def book_ticker(symbol: str, book: Book) -> Any:
+    """The best prices; the venue gives this one neither a name nor a time."""
+    bid, ask = next(book.bids()), next(book.asks())
+    return {
+        "u": book.sequence,
+        "s": symbol,
+        "b": text(bid.price),
+        "B": text(bid.quantity),
+        "a": text(ask.price),
+        "A": text(ask.quantity),
+    }
+
+
+def depth(book: Book, limit: int) -> Any:
+    """The book as GET depth and the partial depth streams show it."""
+    return {
+        "lastUpdateId": book.sequence,
+        "bids": [
+            [text(level.price), text(level.quantity)]
+            for level, _ in zip(book.bids(), range(limit), strict=False)
+        ],
+        "asks": [
+            [text(level.price), text(level.quantity)]
+            for level, _ in zip(book.asks(), range(limit), strict=False)
+        ],
+    }
+
+
+def mini_ticker(symbol: str, day: Bar, now_ms: int) -> Any:
+    """The last 24 hours in short."""
+    return {
+        "e": "24hrMiniTicker",
+        "E": now_ms,
+        "s": symbol,
+        "c": text(day.close),
+        "o": text(day.open),
+        "h": text(day.high),
+        "l": text(day.low),
+        "v": text(day.volume),
+        "q": text(day.quote_volume),
+    }
+
+
+def average_price(bars: list[Bar], price: int) -> int:
+    """Return the average price of these minutes, weighted by volume; the last price without any."""
+    volume = sum(bar.volume for bar in bars)
+    return sum(bar.quote_volume for bar in bars) * UNIT // volume if volume else price

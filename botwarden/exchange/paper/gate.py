@@ -1,0 +1,184 @@
+"""The way of every REST request: limits, who sends it, the handler, and how it is answered.
+
+All requests pass `Gate.serve`, in this order: the body is read, weight is counted, key and signature and
+time are checked, the handler runs, and what it has changed is on disk before the answer leaves. Faults
+that are ordered for testing belong around `_execute`: before it nothing has happened, after it all has.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from botwarden.exchange.paper import errors, security
+from botwarden.exchange.paper.accounts import Account
+from botwarden.exchange.paper.errors import ApiError
+from botwarden.exchange.paper.limits import header_suffix
+from botwarden.exchange.paper.market import SymbolMarket
+from botwarden.exchange.paper.params import Params, pairs
+from botwarden.exchange.paper.venue import PaperVenue
+
+PREFIX = "/api/v3/"
+
+_encode = msgspec.json.Encoder().encode
+
+_NO_KEY = Account(0, "", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request on its way."""
+
+    venue: PaperVenue
+    params: Params
+    now_ms: int
+    #: The sender's; meaningless where no signature is asked for.
+    account: Account = field(default_factory=lambda: _NO_KEY)
+    window: security.Window | None = None
+    #: Whether the answer shows the account's order counts.
+    counts_orders: bool = False
+
+    def symbol(self) -> SymbolMarket:
+        """Return the symbol that the request names."""
+        found = self.venue.market.symbols.get(self.params.symbol())
+        if found is None:
+            raise errors.invalid_symbol()
+        return found
+
+    def check_time(self) -> int:
+        """Check again, just before the engine, that the request is still valid; returns the time."""
+        now_ms = self.venue.clock.now_ms()
+        if self.window is not None:
+            self.window.check(now_ms)
+        return now_ms
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What there is behind a method and a path."""
+
+    handle: Handler
+    weight: Callable[[Params], int]
+    is_signed: bool = False
+    #: A request that succeeds costs nothing.
+    is_free: bool = False
+
+
+def weight(plain: int) -> Callable[[Params], int]:
+    """A weight that does not depend on the parameters."""
+    return lambda _params: plain
+
+
+def weight_by(name: str, *, given: int, absent: int) -> Callable[[Params], int]:
+    """A weight that depends on whether a parameter is there."""
+    return lambda params: given if params.has(name) else absent
+
+
+class Gate:
+    """Every REST request of one venue."""
+
+    def __init__(self, venue: PaperVenue, endpoints: dict[tuple[str, str], Endpoint]) -> None:
+        self._venue = venue
+        self._endpoints = endpoints
+        self._paths = {path for _, path in endpoints}
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        path = request.path.removeprefix(PREFIX)
+        endpoint = self._endpoints.get((request.method, path))
+        if endpoint is None:
+            return _nothing_there(path, known=path in self._paths)
+        body = await request.read()
+        query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
+        now_ms = self._venue.clock.now_ms()
+        address = request.remote or ""
+        headers: dict[str, str] = {}
+        try:
+            params = Params(pairs(query), pairs(body))
+            cost = endpoint.weight(params)
+            self._venue.weights.spend(address, cost, now_ms)
+            call = self._admit(endpoint, request, params, query, body, now_ms)
+            answer = _json(await self._execute(endpoint, call))
+            if endpoint.is_free:
+                self._venue.weights.give_back(address, cost)
+            if call.counts_orders:
+                headers.update(self._order_counts(call))
+        except ApiError as refused:
+            answer = _refusal(refused)
+        used = str(self._venue.weights.used(address, now_ms))
+        headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+        answer.headers.update(headers)
+        return answer
+
+    def _admit(
+        self,
+        endpoint: Endpoint,
+        request: web.Request,
+        params: Params,
+        query: bytes,
+        body: bytes,
+        now_ms: int,
+    ) -> Call:
+        """Return the call, once it is clear who sends it and that it is in time."""
+        call = Call(venue=self._venue, params=params, now_ms=now_ms)
+        if not endpoint.is_signed:
+            return call
+        key = security.api_key(request.headers.get("X-MBX-APIKEY"))
+        call.window = security.window(params)
+        payload, signature = security.signed_payload(query, body)
+        params.required("signature")
+        call.window.check(now_ms)
+        account = self._venue.engine.accounts.by_key.get(key)
+        if account is None:
+            raise errors.invalid_key()
+        if signature is None or not security.is_signed_by(account.secret_key, payload, signature):
+            raise errors.bad_signature()
+        call.account = account
+        return call
+
+    async def _execute(self, endpoint: Endpoint, call: Call) -> Any:
+        try:
+            answer = await endpoint.handle(call)
+        finally:
+            if endpoint.is_signed:
+                # Whatever the answer shows, or has changed, survives a crash from here on.
+                await self._venue.store.settled()
+        return answer
+
+    def _order_counts(self, call: Call) -> dict[str, str]:
+        counts = self._venue.orders.counts(call.account.account_id, call.now_ms)
+        return {f"X-MBX-ORDER-COUNT-{header_suffix(window)}": str(count) for window, count in counts.items()}
+
+
+def _json(answer: Any) -> web.Response:
+    return web.Response(body=_encode(answer), content_type="application/json", charset="utf-8")
+
+
+def _refusal(refused: ApiError) -> web.Response:
+    answer = _json({"code": refused.code, "msg": refused.message})
+    answer.set_status(refused.status)
+    if refused.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(refused.retry_after_s)
+    return answer
+
+
+def _nothing_there(path: str, *, known: bool) -> web.Response:
+    """Answer like the web server in front of the venue does: not in JSON."""
+    status = HTTPStatus.NOT_FOUND
+    if known:
+        status = HTTPStatus.METHOD_NOT_ALLOWED
+    elif re.fullmatch(r"userDataStream(/.*)?", path):
+        status = HTTPStatus.GONE  # Source: Binance spot API, change log, 2026-02-20.
+    text = f"{status.value} {status.phrase}"
+    return web.Response(
+        status=status,
+        text=f"<html><head><title>{text}</title></head><body><center><h1>{text}</h1></center></body></html>",
+        content_type="text/html",
+    )

@@ -1,0 +1,165 @@
+"""Orders and trades as they are stored and shown. Amounts in units."""
+
+from typing import Any
+
+import msgspec
+
+from botwarden.exchange.paper.amounts import text
+
+FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"})
+
+
+class OrderRecord(msgspec.Struct, kw_only=True):
+    """One order."""
+
+    symbol: str
+    order_id: int
+    account_id: int
+    client_order_id: str
+    side: str
+    type: str
+    time_in_force: str
+    status: str
+    price: int = 0
+    quantity: int = 0
+    #: Zero unless the order was sized in quote.
+    quote_quantity: int = 0
+    executed: int = 0
+    executed_quote: int = 0
+    #: What is set aside for the open rest: quote of a purchase, base of a sale.
+    locked: int = 0
+    created_ms: int
+    updated_ms: int
+    expiry_reason: str | None = None
+
+    @property
+    def is_buy(self) -> bool:
+        """Whether it buys the base asset."""
+        return self.side == "BUY"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be filled."""
+        return self.status not in FINAL
+
+
+class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
+    """One execution of an account's order."""
+
+    symbol: str
+    trade_id: int
+    order_id: int
+    account_id: int
+    price: int
+    quantity: int
+    quote_quantity: int
+    commission: int
+    commission_asset: str
+    time_ms: int
+    is_buyer: bool
+    is_maker: bool
+
+
+def shown_order(order: OrderRecord) -> dict[str, Any]:
+    """Return an order as GET order shows it."""
+    shown: dict[str, Any] = {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        **_result(order),
+        "stopPrice": text(0),
+        "icebergQty": text(0),
+        "time": order.created_ms,
+        "updateTime": order.updated_ms,
+        "isWorking": True,
+        "workingTime": order.created_ms,
+        "origQuoteOrderQty": text(order.quote_quantity),
+        "selfTradePreventionMode": "NONE",
+    }
+    if order.expiry_reason is not None:
+        shown["expiryReason"] = order.expiry_reason
+    return shown
+
+
+def shown_ack(order: OrderRecord) -> dict[str, Any]:
+    """Return the shortest answer to POST order."""
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        "transactTime": order.updated_ms,
+    }
+
+
+def shown_result(order: OrderRecord) -> dict[str, Any]:
+    """Return the answer to POST order without fills."""
+    shown = {
+        **shown_ack(order),
+        **_result(order),
+        "origQuoteOrderQty": text(order.quote_quantity),
+        "workingTime": order.created_ms,
+        "selfTradePreventionMode": "NONE",
+    }
+    if order.expiry_reason is not None:
+        shown["expiryReason"] = order.expiry_reason
+    return shown
+
+
+def shown_full(order: OrderRecord, trades: list[TradeRecord]) -> dict[str, Any]:
+    """Return the whole answer to POST order."""
+    return {
+        **shown_result(order),
+        "fills": [
+            {
+                "price": text(trade.price),
+                "qty": text(trade.quantity),
+                "commission": text(trade.commission),
+                "commissionAsset": trade.commission_asset,
+                "tradeId": trade.trade_id,
+            }
+            for trade in trades
+        ],
+    }
+
+
+def shown_cancel(order: OrderRecord, cancel_id: str) -> dict[str, Any]:
+    """Return the answer to a cancel: the order's own id is the original one."""
+    return {
+        **shown_result(order),
+        "origClientOrderId": order.client_order_id,
+        "clientOrderId": cancel_id,
+    }
+
+
+def shown_trade(trade: TradeRecord) -> dict[str, Any]:
+    """Return an execution as GET myTrades shows it."""
+    return {
+        "symbol": trade.symbol,
+        "id": trade.trade_id,
+        "orderId": trade.order_id,
+        "orderListId": -1,
+        "price": text(trade.price),
+        "qty": text(trade.quantity),
+        "quoteQty": text(trade.quote_quantity),
+        "commission": text(trade.commission),
+        "commissionAsset": trade.commission_asset,
+        "time": trade.time_ms,
+        "isBuyer": trade.is_buyer,
+        "isMaker": trade.is_maker,
+        "isBestMatch": True,
+    }
+
+
+def _result(order: OrderRecord) -> dict[str, Any]:
+    return {
+        "price": text(order.price),
+        "origQty": text(order.quantity),
+        "executedQty": text(order.executed),
+        "cummulativeQuoteQty": text(order.executed_quote),
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "side": order.side,
+    }

@@ -1,0 +1,178 @@
+"""Market streams: who has subscribed to what, and what they are told.
+
+The invariant: nobody's slowness reaches the market. Each client has a queue of its own with an end; who
+lets it fill up is dropped. A message is written once, however many read it.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import anyio
+import msgspec
+
+from botwarden.exchange.paper import events
+from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
+from botwarden.exchange.paper.book import Book
+from botwarden.exchange.paper.market import Closed, Market, Trade
+from botwarden.exchange.paper.times import ServerClock
+
+#: Messages that a client may leave lying.
+QUEUE = 2000
+
+TICKER_EVERY_S = 1.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Client:
+    """One connection's subscriptions and what waits to be sent to it."""
+
+    def __init__(self, *, is_combined: bool) -> None:
+        #: Whether messages are wrapped with the name of their stream.
+        self.is_combined = is_combined
+        self.streams: set[str] = set()
+        self.queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=QUEUE)
+        #: Set when the client was too slow.
+        self.dropped = asyncio.Event()
+
+    def offer(self, message: str) -> None:
+        """Queue a message, or drop the client."""
+        try:
+            self.queue.put_nowait(message)
+        except asyncio.QueueFull:
+            self.dropped.set()
+
+
+class StreamHub:
+    """All subscriptions of one market."""
+
+    def __init__(self, market: Market, clock: ServerClock) -> None:
+        self._market = market
+        self._clock = clock
+        self._clients: defaultdict[str, set[Client]] = defaultdict(set)
+        #: What was last said of each kline stream, so that nothing is said twice.
+        self._said: dict[str, Bar | None] = {}
+
+    # Subscriptions
+
+    def subscribe(self, client: Client, streams: list[str]) -> None:
+        """Let a client have these streams; unknown ones stay silent, as at the venue."""
+        for stream in streams:
+            client.streams.add(stream)
+            self._clients[stream].add(client)
+            known = self._kline_of(stream)
+            if known is not None:
+                self._market.follow(*known)
+
+    def unsubscribe(self, client: Client, streams: list[str]) -> None:
+        """Take streams away from a client."""
+        for stream in streams:
+            client.streams.discard(stream)
+            self._clients[stream].discard(client)
+            if not self._clients[stream]:
+                del self._clients[stream]
+                self._said.pop(stream, None)
+
+    def leave(self, client: Client) -> None:
+        """Forget a client."""
+        self.unsubscribe(client, list(client.streams))
+
+    # What happens
+
+    def on_trade(self, trade: Trade) -> None:
+        """Tell a trade, and the book that it leaves behind."""
+        name = trade.symbol.lower()
+        if f"{name}@trade" in self._clients:
+            self._publish(f"{name}@trade", events.trade(trade))
+        if f"{name}@aggTrade" in self._clients:
+            self._publish(f"{name}@aggTrade", events.aggregate_trade(trade))
+        if f"{name}@bookTicker" in self._clients:
+            symbol = self._market.symbols[trade.symbol]
+            book = Book(symbol.instrument, trade.price, symbol.next_trade_id)
+            self._publish(f"{name}@bookTicker", events.book_ticker(trade.symbol, book))
+
+    def on_closed(self, closed: Closed) -> None:
+        """Tell that a candle is finished."""
+        stream = f"{closed.symbol.lower()}@kline_{closed.interval}"
+        if stream in self._clients:
+            self._said[stream] = None
+            self._publish(stream, self._kline(closed.symbol, closed.interval, closed.bar, is_closed=True))
+
+    # What is told now and then
+
+    async def run(self, *, speed: float) -> None:
+        """Tell growing candles, tickers and books, for ever."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._every, min(2.0, max(0.25, 15 / speed)), self._tell_klines)
+            group.start_soon(self._every, TICKER_EVERY_S, self._tell_tickers)
+            group.start_soon(self._every, TICKER_EVERY_S, self._tell_depths)
+
+    async def _every(self, seconds: float, tell: Any) -> None:
+        while True:
+            await anyio.sleep(seconds)
+            tell()
+
+    def _tell_klines(self) -> None:
+        for stream in list(self._clients):
+            known = self._kline_of(stream)
+            if known is None:
+                continue
+            name, interval = known
+            bar = self._market.current(name, interval)
+            if bar is not None and self._said.get(stream) != bar:
+                self._said[stream] = bar
+                self._publish(stream, self._kline(name, interval, bar, is_closed=False))
+
+    def _tell_tickers(self) -> None:
+        now_ms = self._clock.now_ms()
+        wants_all = "!miniTicker@arr" in self._clients
+        said = []
+        for name in self._market.symbols:
+            stream = f"{name.lower()}@miniTicker"
+            if not wants_all and stream not in self._clients:
+                continue
+            day = self._market.day(name)
+            if day is not None:
+                event = events.mini_ticker(name, day, now_ms)
+                said.append(event)
+                self._publish(stream, event)
+        if wants_all:
+            self._publish("!miniTicker@arr", said)
+
+    def _tell_depths(self) -> None:
+        for stream in list(self._clients):
+            name, _, kind = stream.partition("@depth")
+            levels = kind.partition("@")[0]
+            symbol = self._market.symbols.get(name.upper())
+            if levels not in ("5", "10", "20") or symbol is None or symbol.price is None:
+                continue
+            book = Book(symbol.instrument, symbol.price, symbol.next_trade_id)
+            self._publish(stream, events.depth(book, int(levels)))
+
+    # Inside
+
+    def _kline(self, name: str, interval: str, bar: Bar, *, is_closed: bool) -> Any:
+        return events.kline(
+            name,
+            interval,
+            bar,
+            is_closed=is_closed,
+            last_trade_id=self._market.symbols[name].next_trade_id - 1,
+            now_ms=self._clock.now_ms(),
+        )
+
+    def _kline_of(self, stream: str) -> tuple[str, str] | None:
+        """Return symbol and interval of a kline stream that exists."""
+        name, _, interval = stream.partition("@kline_")
+        known = name.upper() in self._market.symbols and interval in INTERVAL_MS
+        return (name.upper(), interval) if known else None
+
+    def _publish(self, stream: str, event: Any) -> None:
+        clients = self._clients.get(stream)
+        if not clients:
+            return
+        raw = _encode(event).decode()
+        wrapped = f'{{"stream":"{stream}","data":{raw}}}'
+        for client in clients:
+            client.offer(wrapped if client.is_combined else raw)
