@@ -15,7 +15,7 @@ from botwarden.exchange.paper.store import StoreError
 
 @click.command("paper-exchange")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=7070, show_default=True, help="Port to listen on; 0: a free one.")
+@click.option("--port", default=8001, show_default=True, help="Port to listen on; 0: a free one.")
 @click.option(
     "--store",
     default=".data/paper.sqlite",
@@ -47,6 +47,7 @@ from botwarden.exchange.paper.store import StoreError
     help="Opens the endpoints that make accounts; without one they are shut.",
 )
 def command(
+    *,
     host: str,
     port: int,
     store: Path,

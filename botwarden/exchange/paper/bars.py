@@ -5,6 +5,7 @@ Pure. The invariant: the points of a minute, put together, are exactly that minu
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from botwarden.exchange.paper.amounts import floor_to
@@ -151,7 +152,7 @@ def _prices(bar: Bar, anchors: dict[int, int], noise: bytes, tick: int) -> list[
     places = sorted(anchors)
     spread = (bar.high - bar.low) // 6
     prices = [bar.open]
-    for left, right in zip(places, places[1:], strict=False):
+    for left, right in pairwise(places):
         start, end = anchors[left], anchors[right]
         for index in range(left + 1, right):
             straight = start + (end - start) * (index - left) // (right - left)

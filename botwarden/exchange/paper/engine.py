@@ -88,7 +88,7 @@ class Engine:
         takes, enough = self.try_out(account, wish)
         order = self._new_record(account, wish, now_ms)
         trades = [self._fill(account, order, fill, now_ms, is_maker=False) for fill in takes]
-        self._conclude(account, order, enough)
+        _conclude(order, enough=enough)
         if order.is_open:
             self._rest(account, order)
         self._write(account, order, trades)
@@ -206,21 +206,6 @@ class Engine:
             is_maker=is_maker,
         )
 
-    def _conclude(self, account: Account, order: OrderRecord, enough: bool) -> None:
-        """Say how an order stands after it has taken from the book."""
-        if order.quote_quantity:
-            order.quantity = order.executed
-        if enough and order.executed and order.executed == order.quantity:
-            order.status = "FILLED"
-        elif order.type == "MARKET":
-            order.status, order.expiry_reason = "EXPIRED", "INSUFFICIENT_LIQUIDITY"
-        elif order.time_in_force == "IOC":
-            order.status, order.expiry_reason = "EXPIRED", "UNFILLED_IOC_QUANTITY_EXPIRED"
-        elif order.time_in_force == "FOK":
-            order.status, order.expiry_reason = "EXPIRED", "UNFILLED_FOK_ORDER_EXPIRED"
-        elif order.executed:
-            order.status = "PARTIALLY_FILLED"
-
     def _rest(self, account: Account, order: OrderRecord) -> None:
         rules = self.market.symbols[order.symbol].instrument
         rest = order.quantity - order.executed
@@ -269,6 +254,22 @@ class Engine:
             self.accounts.by_id[order.account_id].put_on_book(order)
             if order.symbol in self.market.symbols:
                 self._resting.setdefault(order.symbol, {})[order.order_id] = order
+
+
+def _conclude(order: OrderRecord, *, enough: bool) -> None:
+    """Say how an order stands after it has taken from the book."""
+    if order.quote_quantity:
+        order.quantity = order.executed
+    if enough and order.executed and order.executed == order.quantity:
+        order.status = "FILLED"
+    elif order.type == "MARKET":
+        order.status, order.expiry_reason = "EXPIRED", "INSUFFICIENT_LIQUIDITY"
+    elif order.time_in_force == "IOC":
+        order.status, order.expiry_reason = "EXPIRED", "UNFILLED_IOC_QUANTITY_EXPIRED"
+    elif order.time_in_force == "FOK":
+        order.status, order.expiry_reason = "EXPIRED", "UNFILLED_FOK_ORDER_EXPIRED"
+    elif order.executed:
+        order.status = "PARTIALLY_FILLED"
 
 
 def _takes(book: Book, wish: NewOrder) -> tuple[list[Take], bool]:

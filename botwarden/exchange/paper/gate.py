@@ -104,7 +104,8 @@ class Gate:
             params = Params(pairs(query), pairs(body))
             cost = endpoint.weight(params)
             self._venue.weights.spend(address, cost, now_ms)
-            call = self._admit(endpoint, request, params, query, body, now_ms)
+            key = request.headers.get("X-MBX-APIKEY")
+            call = self._admit(endpoint, params, key=key, query=query, body=body, now_ms=now_ms)
             answer = _json(await self._execute(endpoint, call))
             if endpoint.is_free:
                 self._venue.weights.give_back(address, cost)
@@ -120,8 +121,9 @@ class Gate:
     def _admit(
         self,
         endpoint: Endpoint,
-        request: web.Request,
         params: Params,
+        *,
+        key: str | None,
         query: bytes,
         body: bytes,
         now_ms: int,
@@ -130,12 +132,12 @@ class Gate:
         call = Call(venue=self._venue, params=params, now_ms=now_ms)
         if not endpoint.is_signed:
             return call
-        key = security.api_key(request.headers.get("X-MBX-APIKEY"))
+        api_key = security.api_key(key)
         call.window = security.window(params)
         payload, signature = security.signed_payload(query, body)
         params.required("signature")
         call.window.check(now_ms)
-        account = self._venue.engine.accounts.by_key.get(key)
+        account = self._venue.engine.accounts.by_key.get(api_key)
         if account is None:
             raise errors.invalid_key()
         if signature is None or not security.is_signed_by(account.secret_key, payload, signature):

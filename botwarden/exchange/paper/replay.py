@@ -8,7 +8,7 @@ import hashlib
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
@@ -128,7 +128,9 @@ class ReplaySource:
         self.first_ms = self._timeline[0]
         self.start_ms = self._timeline[min(HISTORY_MINUTES, len(self._timeline) // 3)]
         self._read = lru_cache(maxsize=20_000)(read_row)
-        self.instruments = {symbol: self._instrument(symbol) for symbol in self._rows}
+        self.instruments: Mapping[str, PaperInstrument] = {
+            symbol: self._instrument(symbol) for symbol in self._rows
+        }
 
     def minutes(self, symbol: str, from_ms: int, until_ms: int) -> list[Bar]:
         """Return the candles that open in [from, until)."""

@@ -173,6 +173,11 @@ async def aggregate_trades(call: Call) -> Any:
     return [{key: events.aggregate_trade(made)[key] for key in keys} for made in chosen]
 
 
+def _depth_weight(params: Params) -> int:
+    limit = params.limit(100, 5000)
+    return next(cost for most, cost in ((100, 5), (500, 25), (1000, 50), (5000, 250)) if limit <= most)
+
+
 ENDPOINTS = {
     ("GET", "ping"): Endpoint(handle=ping, weight=weight(1)),
     ("GET", "time"): Endpoint(handle=server_time, weight=weight(1)),
@@ -183,15 +188,10 @@ ENDPOINTS = {
     ("GET", "ticker/bookTicker"): Endpoint(handle=book_ticker, weight=weight_by("symbol", given=2, absent=4)),
     ("GET", "ticker/24hr"): Endpoint(handle=day_ticker, weight=weight_by("symbol", given=2, absent=80)),
     ("GET", "avgPrice"): Endpoint(handle=average_price, weight=weight(2)),
-    ("GET", "depth"): Endpoint(handle=depth, weight=lambda params: _depth_weight(params)),
+    ("GET", "depth"): Endpoint(handle=depth, weight=_depth_weight),
     ("GET", "trades"): Endpoint(handle=trades, weight=weight(25)),
     ("GET", "aggTrades"): Endpoint(handle=aggregate_trades, weight=weight(4)),
 }
-
-
-def _depth_weight(params: Params) -> int:
-    limit = params.limit(100, 5000)
-    return next(cost for most, cost in ((100, 5), (500, 25), (1000, 50), (5000, 250)) if limit <= most)
 
 
 def _name(symbol: SymbolMarket) -> str:

@@ -300,8 +300,7 @@ def put_account(account_id: int, api_key: str, secret_key: str) -> Statement:
 def put_balance(account_id: int, asset: str, free: int, locked: int) -> Statement:
     """What an account holds of an asset."""
     return (
-        "INSERT INTO balances VALUES (?, ?, ?, ?) ON CONFLICT (account_id, asset)"
-        " DO UPDATE SET free = excluded.free, locked = excluded.locked",
+        "REPLACE INTO balances VALUES (?, ?, ?, ?)",
         (account_id, asset, str(free), str(locked)),
     )
 
@@ -314,8 +313,7 @@ def wipe_balances(account_id: int) -> Statement:
 def put_order(order: OrderRecord) -> Statement:
     """An order, new or changed."""
     return (
-        "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, order_id)"
-        " DO UPDATE SET is_open = excluded.is_open, record = excluded.record",
+        "REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             order.symbol,
             order.order_id,
@@ -346,8 +344,7 @@ def put_trade(trade: TradeRecord) -> Statement:
 def put_position(identity: str, position_ms: int) -> Statement:
     """How far the market has run."""
     return (
-        "INSERT INTO markets VALUES (?, ?) ON CONFLICT (identity)"
-        " DO UPDATE SET position_ms = excluded.position_ms",
+        "REPLACE INTO markets VALUES (?, ?)",
         (identity, position_ms),
     )
 
@@ -355,8 +352,7 @@ def put_position(identity: str, position_ms: int) -> Statement:
 def put_counter(symbol: str, next_trade_id: int) -> Statement:
     """The next id of a trade."""
     return (
-        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (symbol)"
-        " DO UPDATE SET next_trade_id = excluded.next_trade_id",
+        "REPLACE INTO counters VALUES (?, ?)",
         (symbol, next_trade_id),
     )
 
@@ -364,7 +360,7 @@ def put_counter(symbol: str, next_trade_id: int) -> Statement:
 def put_fact(name: str, value: str) -> Statement:
     """Something to remember."""
     return (
-        "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        "REPLACE INTO facts VALUES (?, ?)",
         (name, value),
     )
 

@@ -134,7 +134,7 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
 
 async def _source(options: PaperOptions, store: Store, clock: ServerClock) -> Source:
     if options.market == "replay":
-        return await anyio.to_thread.run_sync(ReplaySource, options.replay, options.symbols)
+        return await anyio.to_thread.run_sync(lambda: ReplaySource(options.replay, options.symbols))
     instruments = _chosen(default_instruments(), options.symbols)
     if options.seed is not None:
         return SyntheticSource(options.seed, instruments, start_ms=ORIGIN_MS)
