@@ -141,12 +141,12 @@ async def read_balances(
 async def reset_paper_account(
     request: Asked,
     api_key_id: FromPath[int],
-    data: JSONBody[PaperReset],
     deps: NamedDependency[HttpDeps],
     once: NamedDependency[Once],
+    data: JSONBody[PaperReset | None] = None,
 ) -> Response[None]:
     """Start the account again with these balances; 409 while a bot of it runs or holds a position."""
-    balances = _balances(data.balances)
+    balances = _balances(None if data is None else data.balances)
 
     async def effect(tx: Transaction) -> Answer:
         user_id = request.user.user_id

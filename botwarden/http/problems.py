@@ -131,14 +131,18 @@ def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[by
 
 
 def _fields(error: ValidationException) -> list[FieldError]:
-    found = [
-        FieldError(str(it.get("key") or it.get("source") or "?"), str(it.get("message") or "is not valid"))
-        for it in (error.extra if isinstance(error.extra, list) else [])
-        if isinstance(it, dict)
-    ]
+    extra = error.extra if isinstance(error.extra, list) else []
+    found = [_field(it) for it in extra if isinstance(it, dict)]
     if not found and (missing := _MISSING_PARAMETER.search(error.detail)):
         found = [FieldError(missing[1], "is required")]
     return found
+
+
+def _field(found: dict[str, Any]) -> FieldError:
+    name = str(found.get("key") or found.get("source") or "?")
+    if name == "data":
+        return FieldError("body", "must be a JSON object")
+    return FieldError(name, str(found.get("message") or "is not valid"))
 
 
 _OWN_WORDS = {

@@ -24,7 +24,7 @@ from botwarden.http.tokens import hash_token, new_token
 from botwarden.persistence import api_keys, bots, users
 from botwarden.persistence.broadcast import Broadcast
 from botwarden.persistence.cache import JsonCache
-from botwarden.persistence.database import Database
+from botwarden.persistence.database import Database, Transaction
 from botwarden.persistence.vault import Vault, keys_from_secret
 from botwarden.runtime import SystemClock
 from botwarden.trading.bot import ApiKeyId, BotId, BotState, Cause, UserId, Venue
@@ -54,7 +54,9 @@ class Api:
     def client(self, token: str | None = None, **options: Any) -> httpx.AsyncClient:
         """Return a client, with a bearer token if there is one; it is closed with the server."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        client = httpx.AsyncClient(base_url=self.url + BASE, headers=headers, timeout=20, **options)
+        client = httpx.AsyncClient(
+            base_url=self.url + BASE, headers=headers, timeout=20, verify=False, **options
+        )
         self.clients.append(client)
         return client
 
@@ -107,8 +109,20 @@ class Member:
         """Commit a change as the running bot would."""
         async with self.api.database.begin() as tx:
             _, before = await bots.lock_bot(tx, self.id, BotId(bot_id))
-            decision = Decision(state=replace(before, **changes), cause=Cause.STRATEGY, kind="test.changed")
-            return await bots.save_bot(tx, before, decision)
+            return await self.put_locked(tx, before, **changes)
+
+    async def put_locked(self, tx: Transaction, before: BotState, **changes: Any) -> BotState:
+        """Change a state whose row is locked already."""
+        decision = Decision(state=replace(before, **changes), cause=Cause.STRATEGY, kind="test.changed")
+        return await bots.save_bot(tx, before, decision)
+
+    async def copy_bot(self, bot_id: int, api_key_id: int, venue: str) -> BotId:
+        """Make a bot like another one on another venue, past the API."""
+        async with self.api.database.begin() as tx:
+            config = (await bots.read_bot(tx, self.id, BotId(bot_id))).config
+            fields = {name: getattr(config, name) for name in bots.NewBot.__struct_fields__}
+            fields |= {"api_key_id": api_key_id, "venue": Venue(venue)}
+            return (await bots.create_bot(tx, self.id, bots.NewBot(**fields))).config.id
 
     async def hold(self, bot_id: int, size: str = "0.5", entry: str = "60000") -> BotState:
         """Let the bot hold a position."""
@@ -183,7 +197,10 @@ async def open_deps(
         Venue.LIVE: nowhere,
     }
     exchange = BinanceExchange(venues, open_secret, clock)
+    symbols = SymbolCatalogue(exchange, cache, clock)
     await remember_symbols(cache)
+    for venue in (Venue.TESTNET, Venue.LIVE):
+        await symbols.instruments(venue)
     async with anyio.create_task_group() as duties:
         duties.start_soon(broadcast.run)
         yield HttpDeps(
@@ -192,7 +209,7 @@ async def open_deps(
             cache=cache,
             vault=VAULT,
             exchange=exchange,
-            symbols=SymbolCatalogue(exchange, cache, clock),
+            symbols=symbols,
             paper_admin=paper_admin,
             clock=clock,
             stopping=anyio.Event(),

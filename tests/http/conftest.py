@@ -1,29 +1,49 @@
-"""The whole API, two members of it, and a bot."""
+"""The whole API, two members of it, and a bot.
+
+Members are strangers to each other, so one server serves the tests of the whole session; what changes the
+server itself takes `own_api`.
+"""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
+from botwarden.persistence.database import Database
+from tests.conftest import TEMPLATE
 from tests.http.api import Api, Member, open_api, open_deps
 
 
-@pytest.fixture
-async def api(database, redis_url) -> AsyncIterator[Api]:
+@pytest.fixture(scope="session")
+async def api(clerk, servers) -> AsyncIterator[Api]:
     """The API on a real server."""
+    await clerk.execute(f"CREATE DATABASE shared_api TEMPLATE {TEMPLATE}")
+    database = Database.connect(clerk.url("shared_api"))
+    async with open_deps(database, servers.redis_url) as deps, open_api(deps) as api:
+        yield api
+    await database.close()
+
+
+@pytest.fixture
+async def own_api(database, redis_url) -> AsyncIterator[Api]:
+    """An API of this test's own."""
     async with open_deps(database, redis_url) as deps, open_api(deps) as api:
         yield api
 
 
 @pytest.fixture
-async def user(api) -> Member:
+async def user(api) -> AsyncIterator[Member]:
     """Somebody who is logged in."""
-    return await api.join()
+    member = await api.join()
+    yield member
+    await member.client.aclose()
 
 
 @pytest.fixture
-async def other_user(api) -> Member:
+async def other_user(api) -> AsyncIterator[Member]:
     """Somebody else."""
-    return await api.join()
+    member = await api.join()
+    yield member
+    await member.client.aclose()
 
 
 @pytest.fixture
