@@ -146,7 +146,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "Address that the API listens on.")
     port: int = _setting(8000, "Port that the API listens on; 0 takes a free one.", _whole(0, 65535))
-    data_dir: Path = _setting(
+    data_dir: Path = _setting(  # noqa: RUF009 - it declares a field, it makes no value
         default_data_dir,
         "Directory in which `up` keeps its servers and secrets.",
         _PATH,
@@ -212,7 +212,7 @@ class Settings:
     bots: int = _setting(0, "How many running demo bots `up` sees to.", _whole(0, 100_000))
     reset_reactivates: Literal["system", "all"] = _setting(
         "system",
-        "Which bots midnight starts again: system, those that the system halted; all, also those that owners stopped.",
+        "Whom midnight starts again: what the system halted (system), or also what owners stopped (all).",
         _one_of("system", "all"),
     )
     keep_events_days: int = _setting(90, "Days that the audit trail is kept.", _whole(1, 100_000))

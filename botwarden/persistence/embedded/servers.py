@@ -37,7 +37,7 @@ from botwarden.persistence.embedded.places import (
 )
 
 #: A server that dies this often before it answers will not answer.
-_GIVE_UP_AFTER_ENDS = 6
+_GIVE_UP_AFTER_ENDS = 5
 #: Recovery after a crash may take its time; past this something else is wrong.
 _READY_WITHIN_S = 600.0
 _FREE_WITHIN_S = 60.0
