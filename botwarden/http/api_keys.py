@@ -24,7 +24,7 @@ from botwarden.http.auth import Asked
 from botwarden.http.bodies import Body
 from botwarden.http.dependencies import BASE_PATH, HttpDeps, PaperAccounts
 from botwarden.http.idempotency import Once, provide_once
-from botwarden.http.numbers import decimal_of
+from botwarden.http.numbers import decimal_of, plain
 from botwarden.persistence import api_keys, bots
 from botwarden.persistence.api_keys import ApiKeyView
 from botwarden.persistence.bots import LockWait
@@ -236,10 +236,10 @@ def _check_idle(state: BotState) -> None:
         raise Refused("An order of this account is in flight: try again when it is settled.")
 
 
-def _balances(given: dict[str, Any] | None) -> dict[str, Decimal] | None:
+def _balances(given: dict[str, Any] | None) -> dict[str, str] | None:
     if given is None:
         return None
-    read: dict[str, Decimal] = {}
+    read: dict[str, str] = {}
     errors = []
     for asset, value in given.items():
         amount = decimal_of(value)
@@ -250,7 +250,7 @@ def _balances(given: dict[str, Any] | None) -> dict[str, Decimal] | None:
         elif amount is None or not 0 <= amount < _LARGEST_BALANCE:
             errors.append(FieldError(f"balances.{asset}", "must be a number that is not negative"))
         else:
-            read[asset] = amount
+            read[asset] = plain(amount)
     if errors:
         raise Invalid(*errors)
     return read

@@ -5,7 +5,6 @@ Nothing in this room reads an environment variable or opens a connection of its 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Protocol
 
 import anyio
@@ -36,7 +35,7 @@ class PaperAccounts(Protocol):
         """
         ...
 
-    async def reset(self, api_key: str, balances: Mapping[str, Decimal] | None = None) -> None:
+    async def reset(self, api_key: str, balances: Mapping[str, str] | None = None) -> None:
         """Start an account again with these balances. Raises `Missing`, `Unavailable`."""
         ...
 

@@ -45,6 +45,7 @@ class Api:
 
     deps: HttpDeps
     url: str
+    redis_url: str = ""
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     @property
@@ -104,6 +105,11 @@ class Member:
     async def state(self, bot_id: int) -> dict[str, Any]:
         """Return the state as the API shows it."""
         return (await self.client.get(f"/bot-states/{bot_id}")).json()
+
+    async def row(self, bot_id: int) -> BotState:
+        """Return the state as the database has it."""
+        async with self.api.database.read() as tx:
+            return (await bots.read_bot(tx, self.id, BotId(bot_id))).state
 
     async def set_state(self, bot_id: int, **changes: Any) -> BotState:
         """Commit a change as the running bot would."""

@@ -19,6 +19,7 @@ async def api(clerk, servers) -> AsyncIterator[Api]:
     await clerk.execute(f"CREATE DATABASE shared_api TEMPLATE {TEMPLATE}")
     database = Database.connect(clerk.url("shared_api"))
     async with open_deps(database, servers.redis_url) as deps, open_api(deps) as api:
+        api.redis_url = servers.redis_url
         yield api
     await database.close()
 

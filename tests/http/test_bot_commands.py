@@ -73,19 +73,19 @@ async def test_stop_says_when_the_order_outlasts_the_wait(user, bot):
     assert (await user.state(bot["id"]))["status"] == "stopped"
 
 
-async def test_close_is_durable_and_withdrawn_by_a_stop(api, user, bot):
+async def test_close_is_durable_and_withdrawn_by_a_stop(user, bot):
     """A close is 202 on a running and on a stopped bot, 409 without a position; a later stop withdraws it."""
     problem(await command(user, bot, "close-position"), 409)
     await user.hold(bot["id"])
     answer = await command(user, bot, "close-position")
     assert (answer.status_code, answer.json()["bot_config_id"]) == (202, bot["id"])
-    assert (await read(api, user, bot)).close_requested_at is not None
+    assert (await user.row(bot["id"])).close_requested_at is not None
     assert (await command(user, bot, "close-position")).status_code == 202
     await command(user, bot, "stop")
-    assert (await read(api, user, bot)).close_requested_at is None
+    assert (await user.row(bot["id"])).close_requested_at is None
 
 
-async def test_stop_all_stops_every_bot_once(api, user, api_key):
+async def test_stop_all_stops_every_bot_once(user, api_key):
     """Every active bot is stopped and counted; a second time there is nothing to do."""
     made = [await user.make_bot(api_key) for _ in range(5)]
     for bot in made[:3]:
@@ -96,10 +96,10 @@ async def test_stop_all_stops_every_bot_once(api, user, api_key):
     for bot in made:
         assert (await user.state(bot["id"]))["status"] == "stopped"
     assert (await user.client.post("/bots/stop-all")).json() == {"stopped": 0, "closing": 0}
-    assert (await read(api, user, made[0])).close_requested_at is None
+    assert (await user.row(made[0]["id"])).close_requested_at is None
 
 
-async def test_stop_all_sells_positions_on_request(api, user, api_key):
+async def test_stop_all_sells_positions_on_request(user, api_key):
     """With `close_positions` a position is sold before its bot stops, a stopped bot's too."""
     made = [await user.make_bot(api_key) for _ in range(4)]
     for bot in made[:2]:
@@ -108,7 +108,7 @@ async def test_stop_all_sells_positions_on_request(api, user, api_key):
     await user.hold(made[3]["id"])
     answer = await user.client.post("/bots/stop-all", params={"close_positions": "true"})
     assert answer.json() == {"stopped": 1, "closing": 2}
-    closing = [(await read(api, user, bot)).close_requested_at is not None for bot in made]
+    closing = [(await user.row(bot["id"])).close_requested_at is not None for bot in made]
     assert closing == [True, False, False, True]
 
 
@@ -145,11 +145,6 @@ async def test_stop_all_names_what_it_could_not_stop(api, user, api_key):
             answer = await keep_awake(tx, user)
     problem(answer, 423)
     assert [(await user.state(bot["id"]))["status"] for bot in made] == ["pending", "stopped", "stopped"]
-
-
-async def read(api, user, bot):
-    async with api.database.read() as tx:
-        return (await bots.read_bot(tx, user.id, bot["id"])).state
 
 
 async def keep_awake(tx, user):
