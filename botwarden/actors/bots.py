@@ -21,7 +21,7 @@ from botwarden.actors.loading import BotRow, read_rows, read_rows_of_slots
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Unavailable
-from botwarden.persistence.commits import Change, Committed
+from botwarden.persistence.commits import Change, CommitOutcome, Committed
 from botwarden.persistence.slots import changed_since, claim_new_bots
 from botwarden.persistence.tables import SLOT_COUNT
 from botwarden.runtime import Actor, ChildGaveUp, ChildSpec, Ref, Reply, Restart, Terminated
@@ -78,6 +78,8 @@ BotsMessage = Take | Drop | Wake
 
 class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
     """Supervises the bots of the held slots."""
+
+    children_stop_together = True
 
     def __init__(self, surroundings: Surroundings, colleagues: Colleagues, standing: Standing) -> None:
         self._surroundings = surroundings
@@ -155,10 +157,9 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
     async def _drop(self, slots: Collection[int]) -> None:
         self._slots -= frozenset(slots)
         self._unread -= frozenset(slots)
-        for bot_id in [bot_id for bot_id in self._bots if slot_of(bot_id) in slots]:
-            ref = self._bots.pop(bot_id)
-            if ref.is_alive:
-                await self.context.stop_child(ref)
+        leaving = [bot_id for bot_id in self._bots if slot_of(bot_id) in slots]
+        refs = [self._bots.pop(bot_id) for bot_id in leaving]
+        await self.context.stop_children([ref for ref in refs if ref.is_alive])
 
     async def _wake(self, bot_ids: Sequence[BotId]) -> None:
         strangers = False
@@ -216,7 +217,7 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         if decision.state == rows[0].state:
             return True
         change = Change(config=rows[0].config, before=rows[0].state, decision=decision, settles=None)
-        outcome = await self._colleagues.committer.ask(
+        outcome: CommitOutcome = await self._colleagues.committer.ask(
             lambda reply: Commit(change=change, reply=reply), within_s=30.0
         )
         return isinstance(outcome, Committed)

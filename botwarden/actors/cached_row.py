@@ -12,7 +12,15 @@ from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import Commit
 from botwarden.actors.loading import BotRow, read_rows
 from botwarden.errors import Unavailable
-from botwarden.persistence.commits import Change, Committed, CommitUnavailable, Conflict, Doubtful, Settlement
+from botwarden.persistence.commits import (
+    Change,
+    CommitOutcome,
+    Committed,
+    CommitUnavailable,
+    Conflict,
+    Doubtful,
+    Settlement,
+)
 from botwarden.persistence.database import Database
 from botwarden.trading.bot import BotId, BotState
 from botwarden.trading.guard import raise_high
@@ -106,7 +114,7 @@ class CachedRow:
     async def _commit(self, row: BotRow, decision: Decision, settles: Settlement | None) -> Result | None:
         change = Change(config=row.config, before=row.state, decision=decision, settles=settles)
         try:
-            outcome = await self._colleagues.committer.ask(
+            outcome: CommitOutcome = await self._colleagues.committer.ask(
                 lambda reply: Commit(change=change, reply=reply), within_s=COMMIT_WITHIN_S
             )
         except Unavailable as unanswered:

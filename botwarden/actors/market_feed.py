@@ -217,7 +217,8 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
 
     def _note(self, state: str) -> None:
         known = self._board.get(self._key)
-        at = self.context.clock.now() if state == "live" else known and known.last_price_at
+        before = known.last_price_at if known is not None else None
+        at = self.context.clock.now() if state == "live" else before
         self._board[self._key] = FeedView(
             venue=self._key.venue, symbol=self._key.symbol, state=state, last_price_at=at
         )

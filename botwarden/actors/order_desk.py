@@ -112,6 +112,8 @@ DeskMessage = Enroll | Leave | Send | Resolve | LookUpFree
 class OrderDeskActor(Actor[DeskMessage | _Open]):
     """The desk of one API key."""
 
+    children_stop_together = True
+
     def __init__(
         self, surroundings: Surroundings, key: DeskKey, enrolled: dict[BotId, Ref[DeskNotice]]
     ) -> None:
@@ -218,6 +220,8 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
 
 class DesksActor(Actor[DeskMessage]):
     """Finds the desk of a key, opening it at the first need."""
+
+    children_stop_together = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings

@@ -14,7 +14,7 @@ from botwarden.persistence.ledger import TradedAccount, read_booked_orders, read
 from botwarden.settings import Settings
 from botwarden.trading.ledger import Comparison, VenueOrder, compare_books, compare_orders
 from botwarden.trading.orders import Fill
-from botwarden.wiring import Attached, attach
+from botwarden.wiring import Backend, attached
 
 #: A running bot trades while the books are compared: only what differs each time is a difference.
 LOOKS = 3
@@ -33,10 +33,10 @@ def command() -> None:
 
 
 async def _verify(settings: Settings, console: Console) -> Sequence[str]:
-    async with attach(settings) as attached:
+    async with attached(settings) as backend:
         differences: list[str] = []
         for look in range(LOOKS):
-            found = await _look(attached, console, tell=look == 0)
+            found = await _look(backend, console, tell=look == 0)
             differences = [text for text in found if look == 0 or text in differences]
             if not differences:
                 break
@@ -44,18 +44,18 @@ async def _verify(settings: Settings, console: Console) -> Sequence[str]:
         return differences
 
 
-async def _look(attached: Attached, console: Console, *, tell: bool) -> list[str]:
+async def _look(backend: Backend, console: Console, *, tell: bool) -> list[str]:
     differences: list[str] = []
-    async with attached.database.read() as tx:
+    async with backend.database.read() as tx:
         accounts = await read_traded_accounts(tx)
     with console.status("Comparing ...") as status:
         for number, account in enumerate(accounts, 1):
             status.update(f"{account.symbol} of key {account.api_key_id} ({number} of {len(accounts)})")
-            result = await _compare_account(attached.database, attached.exchange, account)
+            result = await _compare_account(backend.database, backend.exchange, account)
             differences.extend(result.differences)
             if tell:
                 _tell(console, account, result)
-    async with attached.database.begin() as tx:
+    async with backend.database.begin() as tx:
         books = compare_books(await read_books(tx))
     if tell:
         console.print(f"{books.compared} bots: counters and positions compared")

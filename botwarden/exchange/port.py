@@ -146,8 +146,11 @@ MarketEvent = Candle | PriceTick | StreamLost | StreamRestored
 class Market(Protocol):
     """One venue's public side, shared by all bots."""
 
-    venue: Venue
-    clock: VenueClock
+    @property
+    def venue(self) -> Venue: ...
+
+    @property
+    def clock(self) -> VenueClock: ...
 
     async def instruments(self) -> dict[str, Instrument]:
         """Return what can be traded, by symbol. Raises `Unavailable`."""

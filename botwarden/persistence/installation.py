@@ -15,3 +15,8 @@ async def renew_tag(tx: Transaction) -> str:
     # Six random digits, as the first migration takes them.
     renewed = "UPDATE installation SET tag = left(gen_random_uuid()::text, 6) RETURNING tag"
     return str((await tx.execute(text(renewed))).scalar_one())
+
+
+async def read_setting(tx: Transaction, name: str) -> str:
+    """Return a setting of the server, as this session sees it."""
+    return str((await tx.execute(text("SELECT current_setting(:name)"), {"name": name})).scalar_one())
