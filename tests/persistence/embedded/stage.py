@@ -23,9 +23,9 @@ APP = Path(__file__).with_name("app.py")
 class App:
     """One run of the app."""
 
-    def __init__(self, folder: Path, *services: str, **popen: Any) -> None:
+    def __init__(self, folder: Path, *services: str, python: str = sys.executable, **popen: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(APP), str(folder), *services],
+            [python, str(APP), str(folder), *services],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             **popen,
