@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_MODULE = 400
 BAD_NAMES = {"util", "utils", "helper", "helpers", "common", "base", "manager", "service"}
 TEXT_SUFFIXES = {
-    "", ".cfg", ".css", ".html", ".ini", ".js", ".json", ".lock", ".mako", ".md", ".py", ".sh", ".sql", ".toml",
-    ".ts", ".txt", ".yaml", ".yml",
+    "", ".cfg", ".css", ".html", ".ini", ".js", ".json", ".lock", ".mako", ".md", ".py", ".sh", ".sql",
+    ".toml", ".ts", ".txt", ".yaml", ".yml",
 }  # fmt: skip
 
 #: Files (or folders, ending in /) that a rule does not hold for, and why.
