@@ -248,8 +248,9 @@ class Market:
             )
 
     def _close(self, symbol: SymbolMarket, now_ms: int) -> None:
-        for interval, bar in symbol.partial.items():
-            if bar is not None and bar.opened_ms + INTERVAL_MS[interval] <= now_ms:
+        for interval, length in INTERVAL_MS.items():
+            bar = symbol.partial.get(interval)
+            if bar is not None and bar.opened_ms + length <= now_ms:
                 symbol.partial[interval] = None
                 self.on_closed(Closed(symbol.instrument.symbol, interval, bar))
 

@@ -1,0 +1,184 @@
+"""A real process is killed in the middle of its work: whatever was answered is there afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import pytest
+
+from botwarden.exchange.paper.admin import PaperAdmin
+from tests.exchange.paper.conftest import OpenHouse
+from tests.exchange.paper.house import KEY, SECRET, TOKEN, PythonBinance, client_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.system]
+
+RICH = 10_000_000
+#: Where a market with a seed begins.
+BEGAN_MS = 1_767_225_600_000
+
+COMMAND = (
+    sys.executable, "-c", "from botwarden.cli.paper_exchange import command; command()",
+    "--port", "0", "--seed", "7", "--speed", "60", "--symbol", "BTCUSDT", "--admin-token", TOKEN,
+)  # fmt: skip
+
+
+@contextmanager
+def process(store: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `paper-exchange` as a process; yields it and its address."""
+    child = subprocess.Popen(
+        [*COMMAND, "--store", str(store), *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        assert "http://" in line, line + child.stdout.read()
+        yield child, line[line.index("http://") :].strip()
+    finally:
+        child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+async def buy_until_cut(client: PythonBinance, name: str, answered: list[dict[str, object]]) -> None:
+    """Buy and buy, writing down what was answered, until the server is gone."""
+    number = 0
+    while True:
+        try:
+            answered.append(
+                await client.order_market_buy(symbol="BTCUSDT", quantity="0.001", newClientOrderId=f"{name}-{number}")
+            )
+        except Exception as cut:  # noqa: BLE001 - the library leaks whatever its transport raises
+            assert "API" not in type(cut).__name__, cut
+            return
+        number += 1
+
+
+async def killed_at_work(
+    child: subprocess.Popen[str], origin: str, answered: list[dict[str, object]]
+) -> dict[str, Any]:
+    """Kill the exchange while four clients order; returns its last known status."""
+    client = client_of(origin)
+    try:
+        async with PaperAdmin(origin, TOKEN) as admin, anyio.create_task_group() as tasks:
+            await admin.register(KEY, SECRET, {"USDT": str(RICH)})
+            for name in "abcd":
+                tasks.start_soon(buy_until_cut, client, name, answered)
+            while True:
+                status = await admin.status()
+                if len(answered) >= 60 and status["market_time"] >= BEGAN_MS + 120_000:
+                    break
+            os.kill(child.pid, signal.SIGKILL)
+            return status
+    finally:
+        await client.session.close()
+
+
+async def pages(read: Any, parameter: str, field: str) -> list[dict[str, Any]]:
+    """Read everything, page by page."""
+    found: list[dict[str, Any]] = []
+    while page := await read(
+        symbol="BTCUSDT", limit=1000, **{parameter: found[-1][field] + 1 if found else 1}
+    ):
+        found += page
+    return found
+
+
+async def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
+    """Killed while four clients order: every answered order is there, balances add up, the market goes on."""
+    store = tmp_path / "paper.sqlite"
+    answered: list[dict[str, object]] = []
+    with process(store) as (child, origin):
+        before = await killed_at_work(child, origin, answered)
+    with process(store) as (_, origin):
+        async with PaperAdmin(origin, TOKEN) as admin:
+            after = await admin.status()
+        client = client_of(origin)
+        try:
+            orders = {order["orderId"]: order for order in await pages(client.get_all_orders, "orderId", "orderId")}
+            trades = await pages(client.get_my_trades, "fromId", "id")
+            held = {item["asset"]: Decimal(item["free"]) for item in (await client.get_account())["balances"]}
+        finally:
+            await client.session.close()
+    for answer in answered:
+        kept = orders[answer["orderId"]]
+        assert (kept["clientOrderId"], kept["executedQty"], kept["cummulativeQuoteQty"]) == (
+            answer["clientOrderId"], answer["executedQty"], answer["cummulativeQuoteQty"],
+        )  # fmt: skip
+    assert len(orders) - len(answered) <= 4, "only the orders in flight may be there without an answer"
+    assert sum(Decimal(order["cummulativeQuoteQty"]) for order in orders.values()) == RICH - held["USDT"]
+    bought = sum(Decimal(trade["qty"]) - Decimal(trade["commission"]) for trade in trades)
+    assert bought == held["BTC"]
+    assert len({trade["id"] for trade in trades}) == len(trades)
+    # Written about once a second, sixty times as fast: at most some seconds are seen twice.
+    assert before["market_time"] - 3 * 60_000 <= after["market_time"]
+    assert after["market_time"] > BEGAN_MS
+    assert after["market"] == before["market"]
+
+
+async def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
+    """A terminated exchange ends with 0 at once, also with a stream open, and keeps its very last position."""
+    store = tmp_path / "paper.sqlite"
+    with process(store) as (child, origin):
+        async with aiohttp.ClientSession() as http, http.ws_connect(f"{origin}/ws/btcusdt@trade") as socket:
+            await socket.receive()
+            child.send_signal(signal.SIGTERM)
+            assert await anyio.to_thread.run_sync(lambda: child.wait(5)) == 0
+
+
+async def test_a_store_has_one_owner(tmp_path: Path) -> None:
+    """A second exchange on the same store says so and leaves it alone."""
+    store = tmp_path / "paper.sqlite"
+    with process(store):
+        second = subprocess.run([*COMMAND, "--store", str(store)], capture_output=True, text=True, timeout=20)
+    assert second.returncode == 1
+    assert "in use by another paper exchange" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--market", "live"], "live public market is not supported"),
+        (["--market", "replay"], "belong together"),
+        (["--symbol", "NOPEUSDT"], "has no NOPEUSDT"),
+        (["--speed", "0"], "above zero"),
+    ],
+)
+def test_bad_options_are_named(tmp_path: Path, words: list[str], why: str) -> None:
+    """What cannot be done is said in one line, and nothing starts."""
+    done = subprocess.run(
+        [*COMMAND, "--store", str(tmp_path / "p.sqlite"), *words], capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode != 0
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_an_orderly_restart_goes_on_exactly_there(open_house: OpenHouse) -> None:
+    """Position, balances, resting orders and the use of ids go on where they were."""
+    async with open_house(speed=60.0) as house:
+        bought = await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.01")
+        price = f"{Decimal(bought['fills'][0]['price']) / 2:.2f}"
+        resting = await house.client.order_limit_buy(
+            symbol="BTCUSDT", quantity="0.01", price=price, newClientOrderId="rests"
+        )
+        balances = (await house.client.get_account())["balances"]
+        market = house.venue.market
+    async with open_house(speed=60.0) as house:
+        assert house.venue.market.position_ms >= market.position_ms
+        assert (await house.client.get_account())["balances"] == balances
+        assert [order["orderId"] for order in await house.client.get_open_orders()] == [resting["orderId"]]
+        assert (await house.wire.order(newClientOrderId="rests")).code == -2010
+        await house.client.cancel_order(symbol="BTCUSDT", origClientOrderId="rests")
+        again = await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.01")
+        assert again["orderId"] == resting["orderId"] + 1
+        assert again["fills"][0]["tradeId"] > bought["fills"][-1]["tradeId"]
