@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ import httpx
 from botwarden.persistence.database import Database
 from botwarden.persistence.passwords import hash_password
 from botwarden.persistence.users import count_users, create_session, create_user, find_user_by_email
+from botwarden.runtime import SystemClock
 from botwarden.settings import Settings
 
 EMAIL = "demo@example.com"
@@ -68,7 +69,7 @@ async def _token(settings: Settings) -> str:
             if user is None:
                 raise click.ClickException("There is no demo account in this database to give bots to.")
             digest = hashlib.sha256(token.encode()).digest()
-            await create_session(tx, user.id, digest, datetime.now(UTC) + timedelta(hours=1))
+            await create_session(tx, user.id, digest, SystemClock().now() + timedelta(hours=1))
     finally:
         await database.close()
     return token

@@ -95,11 +95,12 @@ async def _welcome(settings: Settings, address: str) -> None:
 
 
 def _banner(settings: Settings, address: str, account: DemoAccount) -> str:
+    market = f"{settings.market} market, speed {settings.speed:g}"
     lines = [
         "",
         f"botwarden answers at {address}",
         f"  API and its documentation   {address}/schema",
-        f"  paper exchange              {settings.paper_url}  ({settings.market} market, speed {settings.speed:g})",
+        f"  paper exchange              {settings.paper_url}  ({market})",
         f"  data                        {settings.data_dir}",
     ]
     if account.password is not None:

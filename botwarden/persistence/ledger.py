@@ -103,14 +103,18 @@ def _fill(row: Row[Any]) -> Fill:
     )
 
 
-# A position is opened by one BUY; what it holds is that purchase less the fee taken in the coin, less what
-# was sold since, plus what its owner adjusted since.
+# A position is opened by the first of one or more BUYs. It holds what was bought since, less the fees taken in
+# the coin, less what was sold, plus what its owner adjusted.
 _BOOKS = text("""
-    WITH entry AS (
-        SELECT DISTINCT ON (o.bot_id) o.bot_id, o.number, t.executed_at
+    WITH booked AS (
+        SELECT o.bot_id, o.number, o.side, t.executed_at,
+               lag(o.side) OVER (PARTITION BY o.bot_id ORDER BY o.number) AS previous
         FROM orders o JOIN trades t ON t.order_id = o.id
-        WHERE o.side = 'BUY'
-        ORDER BY o.bot_id, o.number DESC
+    ), entry AS (
+        SELECT DISTINCT ON (bot_id) bot_id, number, executed_at
+        FROM booked
+        WHERE side = 'BUY' AND previous IS DISTINCT FROM 'BUY'
+        ORDER BY bot_id, number DESC
     ), moved AS (
         SELECT o.bot_id, sum(
             CASE o.side WHEN 'BUY' THEN f.quantity_base ELSE -f.quantity_base END
