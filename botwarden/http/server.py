@@ -73,9 +73,16 @@ class ApiServer:
         return int(self._listener.getsockname()[1])
 
     async def serve(self) -> None:
-        """Answer requests until `stop`."""
+        """Answer requests until `stop`.
+
+        Raises:
+            RuntimeError: the application did not start.
+        """
         try:
             await self._server.serve([self._listener])
+        except SystemExit:
+            # uvicorn's way to say so; it would end the whole process from inside of a task.
+            raise RuntimeError("the API did not start") from None
         finally:
             self._listener.close()
             self._ended.set()

@@ -63,7 +63,7 @@ async def test_from_registration_to_logout(client, email):
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_token_is_stored_only_as_its_hash(api, client, token):
+async def test_token_is_stored_only_as_its_hash(api, token):
     """The database knows a token by its hash."""
     async with api.database.read() as tx:
         assert await users.find_session(tx, hash_token(token)) is not None
@@ -89,12 +89,14 @@ async def test_bad_registration_is_named(client, body, fields):
     assert bad_fields(await client.post("/auth/register", json=body)) == fields
 
 
-async def test_address_is_taken_once(client, token, email):
+@pytest.mark.usefixtures("token")
+async def test_address_is_taken_once(client, email):
     """Registering an address again, in any case, is 409."""
     problem(await client.post("/auth/register", json={"email": email.upper(), "password": PASSWORD}), 409)
 
 
-async def test_wrong_password_and_unknown_address_are_the_same(client, token, email):
+@pytest.mark.usefixtures("token")
+async def test_wrong_password_and_unknown_address_are_the_same(client, email):
     """Whether there is an account is not to be learned from logging in."""
     wrong = await log_in(client, email, "not the password")
     unknown = await log_in(client, "x" + email, "not the password")
@@ -142,7 +144,8 @@ async def test_password_is_changed_only_by_who_knows_it(client, token, body, fie
     assert bad_fields(await client.post("/auth/password", json=body, headers=bearer(token))) == fields
 
 
-async def test_guessing_is_slowed_down_whatever_headers_claim(client, token, email):
+@pytest.mark.usefixtures("token")
+async def test_guessing_is_slowed_down_whatever_headers_claim(client, email):
     """After five wrong passwords in a minute even the right one is 429 (peer 1 believed X-Forwarded-For)."""
     statuses = []
     for number in range(9):
@@ -154,7 +157,8 @@ async def test_guessing_is_slowed_down_whatever_headers_claim(client, token, ema
     assert 1 <= int(answer.headers["retry-after"]) <= 60
 
 
-async def test_success_forgets_failures(client, token, email):
+@pytest.mark.usefixtures("token")
+async def test_success_forgets_failures(client, email):
     """Some failures, then the right password: the count begins anew."""
     for _ in range(3):
         for _ in range(4):

@@ -41,7 +41,7 @@ async def test_stored_key_shows_a_hint_only(user):
     ],
 )
 async def test_bad_pair_is_named_without_its_secret(user, changes, fields):
-    """Each bad field is named, a paper key where there is no paper exchange too; the secret is not repeated."""
+    """Each bad field is named, `paper` where there is none too; the secret is not repeated."""
     answer = await user.client.post("/api-keys", json=new_key(**changes))
     assert bad_fields(answer) == fields
     assert SECRET not in answer.text

@@ -122,13 +122,12 @@ async def test_stop_all_reaches_bots_that_change_meanwhile(api, user, api_key):
     async def stop_all() -> None:
         answers.append(await user.client.post("/bots/stop-all"))
 
-    async with anyio.create_task_group() as group:
-        async with api.database.begin() as tx:
-            _, before = await bots.lock_bot(tx, user.id, made[1]["id"])
-            group.start_soon(stop_all)
-            for _ in range(5):
-                await user.state(made[1]["id"])
-            await user.put_locked(tx, before, daily_trades_count=7)
+    async with anyio.create_task_group() as group, api.database.begin() as tx:
+        _, before = await bots.lock_bot(tx, user.id, made[1]["id"])
+        group.start_soon(stop_all)
+        for _ in range(5):
+            await user.state(made[1]["id"])
+        await user.put_locked(tx, before, daily_trades_count=7)
     assert answers[0].json() == {"stopped": 3, "closing": 0}
     state = await user.state(made[1]["id"])
     assert (state["status"], state["daily_trades_count"]) == ("stopped", 7)

@@ -100,7 +100,8 @@ async def test_logout_takes_the_cookies_away(browser):
         ({"origin": "null"}, 403),
     ],
 )
-async def test_other_pages_cannot_log_anybody_in(own_api, browser, headers, status):
+@pytest.mark.usefixtures("browser")
+async def test_other_pages_cannot_log_anybody_in(own_api, headers, status):
     """Log-in and registration look at where the request comes from."""
     headers = {name: value.format(own=own_api.url) for name, value in headers.items()}
     assert (await own_api.client().post("/auth/login", json=WHO, headers=headers)).status_code == status

@@ -103,7 +103,8 @@ async def test_unreachable_database_is_503(own_api, clerk, database_url):
     member = await own_api.join()
     name = database_url.rpartition("/")[2].partition("?")[0]
     await clerk.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    await clerk.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    named = f"datname = '{name}'"
+    await clerk.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " + named)
     for method, path in (("GET", "/bots"), ("POST", "/bots/1/start"), ("POST", "/bots/stop-all")):
         answer = await member.client.request(method, path)
         problem(answer, 503)
@@ -143,7 +144,7 @@ async def test_crowd_of_one_user_is_429_and_nobody_elses_matter(database, redis_
 
 
 @pytest.mark.parametrize("path", ["/bots", "/nothing", "/auth/me"])
-async def test_every_answer_is_hardened(api, user, path):
+async def test_every_answer_is_hardened(user, path):
     """Answers and errors alike say what browsers must not do with them."""
     headers = (await user.client.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"

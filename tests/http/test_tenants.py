@@ -29,7 +29,7 @@ ON_KEYS = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ON_BOTS)
-async def test_bot_of_another_is_not_there(user, other_user, bot, method, path, body):
+async def test_bot_of_another_is_not_there(user, other_user, bot, *, method, path, body):
     """Every endpoint answers the same 404 for another's bot and for none, and changes nothing."""
     before = (await user.client.get(f"/bots/{bot['id']}")).json()
     options = {} if body is None else {"json": body}
@@ -43,7 +43,7 @@ async def test_bot_of_another_is_not_there(user, other_user, bot, method, path, 
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ON_KEYS)
-async def test_key_of_another_is_not_there(user, other_user, api_key, method, path, body):
+async def test_key_of_another_is_not_there(user, other_user, api_key, *, method, path, body):
     """Another's API key is answered like none."""
     options = {} if body is None else {"json": body}
     answers = [

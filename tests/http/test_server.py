@@ -1,0 +1,80 @@
+"""The server around the application: starting, stopping, and what it writes down."""
+
+import socket
+
+import anyio
+import httpx
+import pytest
+import structlog
+from httpx_sse import aconnect_sse
+
+from botwarden.http.app import create_app
+from botwarden.http.server import ApiServer
+from tests.http.api import BASE, open_deps
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_open_stream_does_not_hold_the_server(own_api):
+    """A stop ends open streams at once, with a goodbye."""
+    member = await own_api.join()
+    events = []
+    async with aconnect_sse(member.client, "GET", f"{own_api.url}{BASE}/bots/status-stream") as source:
+        received = source.aiter_sse()
+        own_api.deps.stopping.set()
+        with anyio.fail_after(5):
+            events += [event.event async for event in received]
+    assert events[-1] == "bye"
+
+
+async def test_port_in_use_is_said_at_once():
+    """A port that is taken is an error of the one who starts, before anything runs."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        ApiServer(None, host="127.0.0.1", port=taken.getsockname()[1])
+
+
+async def test_application_that_does_not_start_is_said():
+    """Whoever waits for the address of a server that fails is told."""
+
+    async def broken(_scope, receive, send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    server = ApiServer(broken, host="127.0.0.1", port=0)
+    with pytest.raises(RuntimeError, match="did not start"):
+        await server.serve()
+    with pytest.raises(RuntimeError, match="did not start"):
+        await server.address()
+
+
+async def test_server_ends_and_takes_nobody_in(database, redis_url):
+    """After `stop` the port answers nobody, and `serve` has returned."""
+    async with open_deps(database, redis_url) as deps:
+        server = ApiServer(create_app(deps), host="127.0.0.1", port=0)
+        with anyio.fail_after(15):
+            async with anyio.create_task_group() as group:
+                group.start_soon(server.serve)
+                url = await server.address()
+                async with httpx.AsyncClient() as client:
+                    assert (await client.get(url + "/health/live")).status_code == 200
+                deps.stopping.set()
+                await server.stop()
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(url + "/health/live")
+
+
+async def test_log_holds_no_secret(own_api):
+    """A line names method, path, status and time; nothing of headers, bodies or queries."""
+    member = await own_api.join()
+    with structlog.testing.capture_logs() as entries:
+        body = {"label": "l", "venue": "live", "api_key": "the-api-key", "secret_key": "the-secret"}
+        await member.client.post("/api-keys?query=secret-query", json=body)
+        await member.client.get("/bots")
+    lines = [it for it in entries if it["event"] == "request.answered"]
+    assert [(it["method"], it["path"], it["status"], it["log_level"]) for it in lines] == [
+        ("POST", "/api/v1/api-keys", 201, "info"),
+        ("GET", "/api/v1/bots", 200, "debug"),
+    ]
+    for word in ("the-secret", "the-api-key", "secret-query", member.token):
+        assert word not in str(entries)
