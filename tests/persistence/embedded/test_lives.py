@@ -23,19 +23,19 @@ async def answers(ask, *words):
                 await to_thread.run_sync(lambda: None)
 
 
-async def test_an_orderly_end_stops_everything_and_keeps_the_data(folder, run):
+async def test_an_orderly_end_stops_everything_and_keeps_the_data(fresh_folder, run):
     """Whoever starts again finds what was written; only the first start makes the database."""
-    app = await run(folder).started()
+    app = await run(fresh_folder).started()
     await query(app.up, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert await ping(app.up)
     assert app.up["first"] is True
 
     assert await app.stop() == 0
     await app.all_gone()
-    assert "shut down" in (folder / "log/postgresql.log").read_text().splitlines()[-1]
-    assert not list(folder.glob("sockets-*"))
+    assert "shut down" in (fresh_folder / "log/postgresql.log").read_text().splitlines()[-1]
+    assert not list(fresh_folder.glob("sockets-*"))
 
-    again = await run(folder).started()
+    again = await run(fresh_folder).started()
     assert again.up["first"] is False
     assert await query(again.up, "SELECT answer FROM kept") == 42
 

@@ -86,24 +86,24 @@ async def test_a_living_server_is_not_disowned(folder, run):
     assert before.startswith(f"{app.up['pids']['postgresql']}\n")
 
 
-async def test_a_start_that_was_killed_leaves_no_half_cluster(folder, run):
+async def test_a_start_that_was_killed_leaves_no_half_cluster(fresh_folder, run):
     """Killed while the cluster is made, the next start makes it anew."""
-    app = run(folder)
+    app = run(fresh_folder)
     await app.said("report")
     app.kill()
 
-    again = await run(folder).started()
+    again = await run(fresh_folder).started()
     assert again.up["first"] is True
     assert await query(again.up, "SELECT 1") == 1
 
 
-async def test_a_directory_of_something_else_is_refused(folder, run):
+async def test_a_directory_of_something_else_is_refused(fresh_folder, run):
     """What is not empty and not ours is left as it is."""
-    folder.mkdir(mode=0o700)
-    (folder / "thesis.txt").write_text("years of work")
-    assert "neither empty nor a data directory" in (await run(folder).said("error"))["error"]
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+    fresh_folder.mkdir(mode=0o700)
+    (fresh_folder / "thesis.txt").write_text("years of work")
+    assert "neither empty nor a data directory" in (await run(fresh_folder).said("error"))["error"]
+    assert fresh_folder.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in fresh_folder.iterdir()] == ["thesis.txt"]
 
 
 async def test_a_cluster_of_another_release_is_refused(folder, run):
@@ -126,9 +126,9 @@ async def test_servers_that_cannot_start_show_their_log(folder, run):
     assert "pg_control" in error
 
 
-async def test_a_directory_with_a_long_name_works(folder, run):
+async def test_a_directory_with_a_long_name_works(fresh_folder, run):
     """Where sockets would have too long a path, they are in a private place elsewhere, gone at the end."""
-    long = folder.parent / ("long" * 30)
+    long = fresh_folder.parent / ("long" * 30)
     app = await run(long).started()
     assert await query(app.up, "SELECT 1") == 1
     assert await ping(app.up)
@@ -166,22 +166,22 @@ async def test_a_wrong_password_opens_nothing(folder, run):
 
 
 @as_root
-async def test_root_runs_the_servers_as_another_and_opens_no_directory(folder, run):
+async def test_root_runs_the_servers_as_another_and_opens_no_directory(fresh_folder, run):
     """Started by root, servers are not root, and every directory above keeps its mode and owner."""
-    before = modes_above(folder)
-    app = await run(folder).started()
+    before = modes_above(fresh_folder)
+    app = await run(fresh_folder).started()
     for name in ("postgresql", "valkey"):
         assert user_of(app.up["pids"][name]) != 0
-    assert modes_above(folder) == before
+    assert modes_above(fresh_folder) == before
 
 
 @as_root
-async def test_root_is_told_of_a_directory_that_the_servers_cannot_pass(folder, run):
+async def test_root_is_told_of_a_directory_that_the_servers_cannot_pass(fresh_folder, run):
     """Under a private directory of somebody, root gets a clear refusal, and the directory stays private."""
-    folder.mkdir(mode=0o700)
-    error = (await run(folder / "data").said("error"))["error"]
-    assert f"cannot pass {folder}:" in error
-    assert folder.stat().st_mode & 0o777 == 0o700
+    fresh_folder.mkdir(mode=0o700)
+    error = (await run(fresh_folder / "data").said("error"))["error"]
+    assert f"cannot pass {fresh_folder}:" in error
+    assert fresh_folder.stat().st_mode & 0o777 == 0o700
 
 
 def python_for_everybody(uid):
@@ -198,9 +198,9 @@ def python_for_everybody(uid):
 
 
 @as_root
-async def test_an_ordinary_user_runs_everything(folder, run):
+async def test_an_ordinary_user_runs_everything(fresh_folder, run):
     """Without root, servers run as whoever started them."""
-    folder.parent.chmod(0o777)
+    fresh_folder.parent.chmod(0o777)
     python = python_for_everybody("nobody")
     env = {
         "HOME": "/",
@@ -208,7 +208,7 @@ async def test_an_ordinary_user_runs_everything(folder, run):
         "PYTHONPATH": os.pathsep.join(sys.path),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    app = await run(folder, python=python, user="nobody", extra_groups=[], env=env, cwd="/").started()
+    app = await run(fresh_folder, python=python, user="nobody", extra_groups=[], env=env, cwd="/").started()
     assert user_of(app.up["pids"]["postgresql"]) == user_of(app.process.pid) != 0
     assert await query(app.up, "SELECT 1") == 1
     assert await ping(app.up)
