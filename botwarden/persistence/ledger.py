@@ -103,7 +103,7 @@ def _fill(row: Row[Any]) -> Fill:
     )
 
 
-# A position is opened by the first of one or more BUYs. It holds what was bought since, less the fees taken in
+# A position is opened by the first of one or more BUYs. It holds what was bought since, less fees taken in
 # the coin, less what was sold, plus what its owner adjusted.
 _BOOKS = text("""
     WITH booked AS (

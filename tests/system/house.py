@@ -5,7 +5,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,13 +48,14 @@ class Running:
         found = re.search(r"demo account \(shown once\)\s+(\S+)\s+(\S+)", "".join(self.told))
         return {"email": found.group(1), "password": found.group(2)}
 
-    def client(self, account: dict[str, str]) -> httpx.Client:
-        """Return a client that is signed in."""
-        client = httpx.Client(base_url=f"{self.address}/api/v1", timeout=30)
-        answer = client.post("/auth/login", json=account).raise_for_status()
-        client.cookies.clear()
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        return client
+    @contextmanager
+    def client(self, account: dict[str, str]) -> Iterator[httpx.Client]:
+        """Yield a client that is signed in."""
+        with httpx.Client(base_url=f"{self.address}/api/v1", timeout=30) as client:
+            answer = client.post("/auth/login", json=account).raise_for_status()
+            client.cookies.clear()
+            client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            yield client
 
     def kill(self) -> None:
         """End it as a power cut would end one process."""
