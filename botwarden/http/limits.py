@@ -19,10 +19,10 @@ from botwarden.trading.bot import UserId
 _WINDOW_S = 60
 #: Wrong passwords within the window: for one account from one address, from one address, for one account.
 _MOST_OF_PAIR = 5
-_MOST_OF_ADDRESS = 30
+_MOST_OF_ADDRESS = 60
 _MOST_OF_ACCOUNT = 50
 #: New accounts from one address within the window.
-_MOST_REGISTRATIONS = 60
+_MOST_REGISTRATIONS = 600
 
 
 class Crowd:

@@ -1,5 +1,7 @@
 """Browsers: the cookie opens every door, but changes nothing without the CSRF token."""
 
+import itertools
+
 import pytest
 from msgspec.structs import replace
 
@@ -10,22 +12,28 @@ pytestmark = pytest.mark.anyio
 
 WHO = {"email": "browser@example.org", "password": "correct horse battery"}
 
+_numbers = itertools.count()
+
 
 @pytest.fixture
-async def browser(own_api):
+def who() -> dict[str, str]:
+    """Somebody new."""
+    return WHO | {"email": f"browser{next(_numbers)}@example.org"}
+
+
+@pytest.fixture
+async def browser(api, who):
     """A client that keeps cookies, logged in."""
-    client = own_api.client()
-    await client.post("/auth/register", json=WHO)
-    answer = await client.post("/auth/login", json=WHO)
+    client = api.client()
+    await client.post("/auth/register", json=who)
+    answer = await client.post("/auth/login", json=who)
     assert answer.status_code == 200, answer.text
     return client
 
 
-async def test_cookies_are_as_the_contract_says(own_api):
+async def test_cookies_are_as_the_contract_says(browser, who):
     """The token's cookie is HttpOnly and SameSite=Lax; the CSRF token's is readable."""
-    client = own_api.client()
-    await client.post("/auth/register", json=WHO)
-    answer = await client.post("/auth/login", json=WHO)
+    answer = await browser.post("/auth/login", json=who)
     token, readable = sorted(answer.headers.get_list("set-cookie"))
     assert token.startswith(f"botwarden={answer.json()['access_token']}; ")
     assert {"httponly", "samesite=lax", "path=/"} <= {part.strip().lower() for part in token.split(";")}
@@ -45,9 +53,9 @@ async def test_cookies_are_secure_by_setting(database, redis_url):
         assert answer.headers["strict-transport-security"]
 
 
-async def test_cookie_reads_and_needs_the_token_to_write(browser):
+async def test_cookie_reads_and_needs_the_token_to_write(browser, who):
     """GET by cookie works; unsafe methods are 403 without the CSRF token, or with another one."""
-    assert (await browser.get("/auth/me")).json()["email"] == WHO["email"]
+    assert (await browser.get("/auth/me")).json()["email"] == who["email"]
     token = browser.cookies["csrftoken"]
     for headers in (
         {},
@@ -101,12 +109,12 @@ async def test_logout_takes_the_cookies_away(browser):
     ],
 )
 @pytest.mark.usefixtures("browser")
-async def test_other_pages_cannot_log_anybody_in(own_api, headers, status):
+async def test_other_pages_cannot_log_anybody_in(api, who, headers, status):
     """Log-in and registration look at where the request comes from."""
-    headers = {name: value.format(own=own_api.url) for name, value in headers.items()}
-    assert (await own_api.client().post("/auth/login", json=WHO, headers=headers)).status_code == status
-    other = WHO | {"email": "second@example.org"}
-    answer = await own_api.client().post("/auth/register", json=other, headers=headers)
+    headers = {name: value.format(own=api.url) for name, value in headers.items()}
+    assert (await api.client().post("/auth/login", json=who, headers=headers)).status_code == status
+    other = who | {"email": "second-" + who["email"]}
+    answer = await api.client().post("/auth/register", json=other, headers=headers)
     assert answer.status_code == (201 if status == 200 else 403)
 
 

@@ -3,11 +3,14 @@
 import anyio
 import anyio.lowlevel
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from tests.http.api import SETTINGS, bad_fields, bot_wish, open_api, open_deps, problem
 
 pytestmark = pytest.mark.anyio
+
+END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +94,11 @@ async def test_bug_says_nothing_of_itself(own_api):
     member = await own_api.join()
     async with own_api.database.begin() as tx:
         await tx.exec_driver_sql("ALTER TABLE bot_configs RENAME COLUMN symbol TO renamed")
-    answer = await member.client.get("/bots")
+    with structlog.testing.capture_logs() as entries:
+        answer = await member.client.get("/bots")
     body = problem(answer, 500)
+    [failed] = [it for it in entries if it["event"] == "request.failed"]
+    assert failed["path"] == "/api/v1/bots"
     assert body["detail"] == "Something went wrong here. It has been logged."
     for word in ("renamed", "SELECT", "Traceback", "sqlalchemy", "asyncpg", "bot_configs"):
         assert word not in answer.text
@@ -103,8 +109,7 @@ async def test_unreachable_database_is_503(own_api, clerk, database_url):
     member = await own_api.join()
     name = database_url.rpartition("/")[2].partition("?")[0]
     await clerk.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    named = f"datname = '{name}'"
-    await clerk.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " + named)
+    await clerk.execute(END_SESSIONS.format(name))
     for method, path in (("GET", "/bots"), ("POST", "/bots/1/start"), ("POST", "/bots/stop-all")):
         answer = await member.client.request(method, path)
         problem(answer, 503)
