@@ -46,7 +46,14 @@ def write_klines(path: Path, rows: list[tuple[Any, ...]], *, header: bool = Fals
 def minutes(count: int, *, start_ms: int = NEW_YEAR_MS, price: int = 100) -> list[tuple[Any, ...]]:
     """Minutes that go up by one, each with a low and a high."""
     return [
-        (start_ms + MINUTE * number, price + number, price + number + 1.5, price + number - 0.5, price + number + 1, "12.50")
+        (
+            start_ms + MINUTE * number,
+            price + number,
+            price + number + 1.5,
+            price + number - 0.5,
+            price + number + 1,
+            "12.50",
+        )
         for number in range(count)
     ]
 
@@ -85,7 +92,9 @@ class Wire:
     http: aiohttp.ClientSession
     origin: str
 
-    async def send(self, method: str, path: str, *, query: str = "", body: str = "", key: str | None = KEY) -> Answered:
+    async def send(
+        self, method: str, path: str, *, query: str = "", body: str = "", key: str | None = KEY
+    ) -> Answered:
         """Send exactly this."""
         url = f"{self.origin}/api/v3/{path}" + (f"?{query}" if query else "")
         headers = {} if key is None else {"X-MBX-APIKEY": key}

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botwarden.exchange.paper.bars import INTERVAL_MS, Bar, grow, join, merge, opening, points_per_minute, walk
+from botwarden.exchange.paper.bars import (
+    INTERVAL_MS,
+    Bar,
+    grow,
+    join,
+    merge,
+    opening,
+    points_per_minute,
+    walk,
+)
 
 TICK, STEP = 100, 1000
 
@@ -41,7 +50,12 @@ def test_a_walk_goes_to_the_nearer_extreme_first(bar: Bar, count: int) -> None:
     prices = [point.price for point in walk(bar, count=count, tick=TICK, step=STEP, salt="s")]
     near, far = (bar.low, bar.high) if bar.open - bar.low <= bar.high - bar.open else (bar.high, bar.low)
     last = count - 1
-    assert (prices[0], prices[last // 3], prices[2 * last // 3], prices[last]) == (bar.open, near, far, bar.close)
+    assert (prices[0], prices[last // 3], prices[2 * last // 3], prices[last]) == (
+        bar.open,
+        near,
+        far,
+        bar.close,
+    )
     assert all(bar.low <= price <= bar.high for price in prices)
     assert len(prices) == count
 
@@ -58,7 +72,9 @@ def test_a_walk_is_spread_over_the_minute(bar: Bar, count: int) -> None:
     assert points == walk(bar, count=count, tick=TICK, step=STEP, salt="s")
 
 
-@pytest.mark.parametrize(("speed", "count"), [(1, 60), (10, 6), (15, 4), (60, 4), (10_000, 4), (0.5, 120), (0.001, 6000)])
+@pytest.mark.parametrize(
+    ("speed", "count"), [(1, 60), (10, 6), (15, 4), (60, 4), (10_000, 4), (0.5, 120), (0.001, 6000)]
+)
 def test_points_per_minute(speed: float, count: int) -> None:
     """One price a second of the wall clock, but never fewer than four a minute."""
     assert points_per_minute(speed) == count

@@ -47,7 +47,7 @@ def replayed(folder: Path, rows: list[tuple[object, ...]]) -> Market:
 
 @pytest.mark.parametrize("speed", [1.0, 7.0, 600.0])
 def test_every_candle_closes_once_and_is_what_rest_shows(speed: float) -> None:
-    """Over hours, each candle of each interval is told closed exactly once, in order, equal to the history."""
+    """Over hours, each candle of each interval closes exactly once, in order, as in the history."""
     intervals = ("1m", "3m", "5m", "15m", "30m", "1h")
     market = synthetic(ORIGIN_MS + 7 * MINUTE, speed=speed)
     witness = Witness(market, *intervals)
@@ -75,7 +75,12 @@ def test_the_trades_of_a_minute_are_its_candle() -> None:
     witness.run_until(ORIGIN_MS + 3 * MINUTE)
     bar = next(closed.bar for closed in witness.closed if closed.bar.opened_ms == ORIGIN_MS + 2 * MINUTE)
     assert len(trades) == 60
-    assert [trades[0].price, max(t.price for t in trades), min(t.price for t in trades), trades[-1].price] == list(bar[1:5])
+    assert [
+        trades[0].price,
+        max(t.price for t in trades),
+        min(t.price for t in trades),
+        trades[-1].price,
+    ] == list(bar[1:5])
     assert sum(trade.quantity for trade in trades) == bar.volume
     assert [trade.trade_id for trade in trades] == list(range(trades[0].trade_id, trades[0].trade_id + 60))
 

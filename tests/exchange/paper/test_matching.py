@@ -14,7 +14,8 @@ BTC = INSTRUMENTS["BTCUSDT"]
 BOOKS = st.builds(
     lambda name, share, sequence: Book(
         INSTRUMENTS[name],
-        max(1, INSTRUMENTS[name].home_price * share // 100 // INSTRUMENTS[name].tick) * INSTRUMENTS[name].tick,
+        max(1, INSTRUMENTS[name].home_price * share // 100 // INSTRUMENTS[name].tick)
+        * INSTRUMENTS[name].tick,
         sequence,
     ),
     st.sampled_from(sorted(INSTRUMENTS)),

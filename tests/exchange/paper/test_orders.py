@@ -36,7 +36,7 @@ async def test_a_purchase_by_quote(house: House) -> None:
     assert answer["status"] == "FILLED"
     assert answer["origQty"] == answer["executedQty"]
     assert answer["origQuoteOrderQty"] == "1000.10000000"
-    assert Decimal("999") < spent <= Decimal("1000.10")
+    assert Decimal(999) < spent <= Decimal("1000.10")
     assert Decimal(answer["executedQty"]) % Decimal("0.0001") == 0
 
 
@@ -69,7 +69,7 @@ async def test_orders_and_trades_can_be_read_again(house: House) -> None:
 
 
 async def test_times_bound_orders_and_trades(house: House) -> None:
-    """startTime and endTime include their own moment; more than a day between them is refused."""
+    """StartTime and endTime include their own moment; more than a day between them is refused."""
     placed = await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.001")
     at = placed["transactTime"]
     for read in (house.client.get_my_trades, house.client.get_all_orders):
@@ -132,7 +132,9 @@ async def test_a_limit_order_that_reaches_the_book_takes_from_it(house: House) -
     assert Decimal(0) < Decimal(ioc["executedQty"]) < Decimal("1.2")
     assert all(Decimal(fill["price"]) <= Decimal(price) for fill in ioc["fills"])
     before = await house.free("USDT")
-    fok = await house.client.create_order(**wish | {"quantity": "0.8", "price": f"{ask:.2f}"}, timeInForce="FOK")
+    fok = await house.client.create_order(
+        **wish | {"quantity": "0.8", "price": f"{ask:.2f}"}, timeInForce="FOK"
+    )
     assert (fok["status"], fok["executedQty"]) == ("EXPIRED", "0.00000000")
     assert await house.free("USDT") == before
     assert await house.client.get_open_orders() == []
@@ -151,11 +153,11 @@ async def test_a_thin_book_expires_a_market_order(open_house: OpenHouse) -> None
 
 async def test_order_test_changes_nothing(house: House) -> None:
     """order/test checks everything and does nothing."""
-    assert await house.client.create_test_order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="1") == {}
+    assert (
+        await house.client.create_test_order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="1") == {}
+    )
     with pytest.raises(BinanceAPIException, match="LOT_SIZE"):
-        await house.client.create_test_order(
-            symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.000001"
-        )
+        await house.client.create_test_order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.000001")
     assert await house.client.get_all_orders(symbol="BTCUSDT") == []
 
 

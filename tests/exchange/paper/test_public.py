@@ -1,6 +1,7 @@
 """The public endpoints, as the unmodified python-binance reads them."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -32,7 +33,9 @@ async def test_the_catalogue_is_understood(house: House) -> None:
     assert limits.orders == {10: 100, 86_400: 200_000}
     (symbol,) = (await house.wire.send("GET", "exchangeInfo", query="symbol=ETHUSDT")).body["symbols"]
     assert symbol["permissionSets"] == [["SPOT"]]
-    both = (await house.wire.send("GET", "exchangeInfo", query="symbols=%5B%22ETHUSDT%22,%22BTCUSDT%22%5D")).body
+    both = (
+        await house.wire.send("GET", "exchangeInfo", query="symbols=%5B%22ETHUSDT%22,%22BTCUSDT%22%5D")
+    ).body
     assert [symbol["symbol"] for symbol in both["symbols"]] == ["ETHUSDT", "BTCUSDT"]
     assert (await house.wire.send("GET", "exchangeInfo", query="symbol=NOPE")).code == -1121
     assert (await house.wire.send("GET", "exchangeInfo", query="symbols=x")).code == -1100
@@ -42,7 +45,7 @@ async def test_a_thousand_candles_are_there_at_once(house: House) -> None:
     """Backfill is complete from the first moment; the last row is the unfinished bar."""
     rows = await house.client.get_klines(symbol="BTCUSDT", interval="5m", limit=1000)
     assert len(rows) == 1000
-    assert [later[0] - earlier[0] for earlier, later in zip(rows, rows[1:], strict=False)] == [300_000] * 999
+    assert [later[0] - earlier[0] for earlier, later in pairwise(rows)] == [300_000] * 999
     assert rows[-1][6] >= house.venue.market.position_ms
     assert all(len(row) == 12 and row[6] == row[0] + 299_999 for row in rows)
 
@@ -85,7 +88,9 @@ async def test_recent_trades(house: House) -> None:
     ]
 
 
-async def test_the_same_seed_is_the_same_market(open_house: OpenHouse, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_the_same_seed_is_the_same_market(
+    open_house: OpenHouse, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Two servers with one seed show the same candles; another seed shows others."""
     rows = []
     for seed in (5, 5, 6):

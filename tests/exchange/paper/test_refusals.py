@@ -115,7 +115,7 @@ async def test_the_received_bytes_are_what_is_signed(house: House) -> None:
 
 
 async def test_parameters_travel_in_query_and_body(house: House) -> None:
-    """Query string and body are mixed freely; on a conflict the query string wins; twice in one is refused."""
+    """Query string and body mix; on a conflict the query string wins; twice in one is refused."""
     query, body = "symbol=BTCUSDT&side=BUY&type=MARKET", f"side=SELL&quantity=0.001&timestamp={now_ms()}"
     signature = sign(SECRET, (query + body).encode())
     mixed = await house.wire.send("POST", "order", query=query, body=f"{body}&signature={signature}")
@@ -149,7 +149,12 @@ async def test_orders_are_counted(open_house: OpenHouse) -> None:
     """Resting orders count, filled ones give back; too many are 429 -1015 until the window turns."""
     async with open_house(order_limits={10: 3, 86_400: 1000}) as house:
         house.venue.clock = Frozen(now_ms() // 10_000 * 10_000 + 5000)
-        rest = {"type": "LIMIT", "timeInForce": "GTC", "price": "50000", "timestamp": house.venue.clock.now_ms()}
+        rest = {
+            "type": "LIMIT",
+            "timeInForce": "GTC",
+            "price": "50000",
+            "timestamp": house.venue.clock.now_ms(),
+        }
         at = {"timestamp": house.venue.clock.now_ms()}
         filled = await house.wire.order(**at)
         assert (filled.headers["X-MBX-ORDER-COUNT-10S"], filled.headers["X-MBX-ORDER-COUNT-1D"]) == ("0", "0")

@@ -14,7 +14,13 @@ def test_a_row_of_the_dumps_is_read_whole() -> None:
     """All twelve columns are used when they are there; the rest is worked out when they are not."""
     full = f"{NEW_YEAR_MS},1.5,2,1,1.75,10.5,{NEW_YEAR_MS + 59_999},16.25,42,4.5,7.25,0"
     bar = read_row(full)
-    assert bar == (NEW_YEAR_MS, *map(units, ("1.5", "2", "1", "1.75", "10.5", "16.25")), 42, units("4.5"), units("7.25"))
+    assert bar == (
+        NEW_YEAR_MS,
+        *map(units, ("1.5", "2", "1", "1.75", "10.5", "16.25")),
+        42,
+        units("4.5"),
+        units("7.25"),
+    )
     short = read_row(f"{NEW_YEAR_MS},1.5,2,1,1.75,10.5")
     assert short[:6] == bar[:6]
     assert short.quote_volume == units("10.5") * 625 // 400
@@ -48,7 +54,12 @@ def test_rows_that_cannot_be_read(tmp_path: Path, row: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "symbol"),
-    [("BTCUSDT-1m.csv", "BTCUSDT"), ("ethusdt.csv", "ETHUSDT"), ("BNBUSDT-1m-2024-01.csv", "BNBUSDT"), ("1000SATSUSDT_1m.csv", "1000SATSUSDT")],
+    [
+        ("BTCUSDT-1m.csv", "BTCUSDT"),
+        ("ethusdt.csv", "ETHUSDT"),
+        ("BNBUSDT-1m-2024-01.csv", "BNBUSDT"),
+        ("1000SATSUSDT_1m.csv", "1000SATSUSDT"),
+    ],
 )
 def test_symbols_come_from_file_names(name: str, symbol: str) -> None:
     """The symbol is what the name begins with."""
@@ -56,7 +67,7 @@ def test_symbols_come_from_file_names(name: str, symbol: str) -> None:
 
 
 def test_a_folder_means_its_files(tmp_path: Path) -> None:
-    """Every *.csv of a folder is taken; several files of one symbol are one series; nothing there is an error."""
+    """Every *.csv of a folder is taken; files of one symbol are one series; none is an error."""
     with pytest.raises(SourceError, match="no kline file"):
         files_of([tmp_path])
     write_klines(tmp_path / "BTCUSDT-1m-b.csv", minutes(10, start_ms=NEW_YEAR_MS + 10 * MINUTE), header=True)
@@ -74,16 +85,25 @@ def test_gaps_stay_gaps(tmp_path: Path) -> None:
     rows = minutes(10)
     path = write_klines(tmp_path / "BTCUSDT-1m.csv", rows[:4] + rows[7:])
     source = ReplaySource([path])
-    assert [bar.opened_ms for bar in source.minutes("BTCUSDT", 0, 2**60)] == [row[0] for row in rows[:4] + rows[7:]]
+    assert [bar.opened_ms for bar in source.minutes("BTCUSDT", 0, 2**60)] == [
+        row[0] for row in rows[:4] + rows[7:]
+    ]
     assert source.next_minute(rows[4][0]) == rows[7][0]
     assert source.next_minute(rows[9][0] + 1) is None
 
 
 def test_rules_come_from_the_prices(tmp_path: Path) -> None:
-    """The tick has the decimals of the file, a step is worth about one unit of quote at most, and their product fits."""
-    write_klines(tmp_path / "BTCUSDT-1m.csv", [(NEW_YEAR_MS, "56738.76", "56840.3", "56733.23", "56813.98", "50.97")])
-    write_klines(tmp_path / "DOGEUSDT-1m.csv", [(NEW_YEAR_MS, "0.3154606", "0.3163364", "0.3136477", "0.3150246", "12655944.0")])
-    write_klines(tmp_path / "XRPUSDT-1m.csv", [(NEW_YEAR_MS, "1.42686", "1.42733", "1.42118", "1.42364", "1555104.2")])
+    """The tick has the file's decimals, a step is worth about one quote at most."""
+    write_klines(
+        tmp_path / "BTCUSDT-1m.csv", [(NEW_YEAR_MS, "56738.76", "56840.3", "56733.23", "56813.98", "50.97")]
+    )
+    write_klines(
+        tmp_path / "DOGEUSDT-1m.csv",
+        [(NEW_YEAR_MS, "0.3154606", "0.3163364", "0.3136477", "0.3150246", "12655944.0")],
+    )
+    write_klines(
+        tmp_path / "XRPUSDT-1m.csv", [(NEW_YEAR_MS, "1.42686", "1.42733", "1.42118", "1.42364", "1555104.2")]
+    )
     found = ReplaySource([tmp_path]).instruments
     steps = {name: (rules.tick, rules.step) for name, rules in found.items()}
     assert steps == {

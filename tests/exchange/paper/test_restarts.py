@@ -14,6 +14,7 @@ import aiohttp
 import anyio
 import anyio.to_thread
 import pytest
+from binance.exceptions import BinanceAPIException
 
 from botwarden.exchange.paper.admin import PaperAdmin
 from tests.exchange.paper.conftest import OpenHouse
@@ -55,10 +56,13 @@ async def buy_until_cut(client: PythonBinance, name: str, answered: list[dict[st
     while True:
         try:
             answered.append(
-                await client.order_market_buy(symbol="BTCUSDT", quantity="0.001", newClientOrderId=f"{name}-{number}")
+                await client.order_market_buy(
+                    symbol="BTCUSDT", quantity="0.001", newClientOrderId=f"{name}-{number}"
+                )
             )
-        except Exception as cut:  # noqa: BLE001 - the library leaks whatever its transport raises
-            assert "API" not in type(cut).__name__, cut
+        except Exception as cut:
+            if isinstance(cut, BinanceAPIException):
+                raise
             return
         number += 1
 
@@ -104,7 +108,9 @@ async def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
             after = await admin.status()
         client = client_of(origin)
         try:
-            orders = {order["orderId"]: order for order in await pages(client.get_all_orders, "orderId", "orderId")}
+            orders = {
+                order["orderId"]: order for order in await pages(client.get_all_orders, "orderId", "orderId")
+            }
             trades = await pages(client.get_my_trades, "fromId", "id")
             held = {item["asset"]: Decimal(item["free"]) for item in (await client.get_account())["balances"]}
         finally:
@@ -126,7 +132,7 @@ async def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
 
 
 async def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
-    """A terminated exchange ends with 0 at once, also with a stream open, and keeps its very last position."""
+    """A terminated exchange ends with 0 at once, also with a stream open."""
     store = tmp_path / "paper.sqlite"
     with process(store) as (child, origin):
         async with aiohttp.ClientSession() as http, http.ws_connect(f"{origin}/ws/btcusdt@trade") as socket:
@@ -135,11 +141,13 @@ async def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
             assert await anyio.to_thread.run_sync(lambda: child.wait(5)) == 0
 
 
-async def test_a_store_has_one_owner(tmp_path: Path) -> None:
+def test_a_store_has_one_owner(tmp_path: Path) -> None:
     """A second exchange on the same store says so and leaves it alone."""
     store = tmp_path / "paper.sqlite"
     with process(store):
-        second = subprocess.run([*COMMAND, "--store", str(store)], capture_output=True, text=True, timeout=20)
+        second = subprocess.run(
+            [*COMMAND, "--store", str(store)], capture_output=True, text=True, timeout=20, check=False
+        )
     assert second.returncode == 1
     assert "in use by another paper exchange" in second.stderr
 
@@ -156,7 +164,11 @@ async def test_a_store_has_one_owner(tmp_path: Path) -> None:
 def test_bad_options_are_named(tmp_path: Path, words: list[str], why: str) -> None:
     """What cannot be done is said in one line, and nothing starts."""
     done = subprocess.run(
-        [*COMMAND, "--store", str(tmp_path / "p.sqlite"), *words], capture_output=True, text=True, timeout=20
+        [*COMMAND, "--store", str(tmp_path / "p.sqlite"), *words],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode != 0
     assert why in done.stderr

@@ -90,7 +90,17 @@ def test_too_long_a_window(length: str) -> None:
     assert verdict(str(NOW), length=length) == -1131
 
 
-@pytest.mark.parametrize(("timestamp", "length", "code"), [("", None, -1102), ("x", None, -1100), ("1", None, -1021), (str(NOW), "-1", -1100), (str(NOW), "1.2345", -1100), (str(NOW), "", -1105)])
+@pytest.mark.parametrize(
+    ("timestamp", "length", "code"),
+    [
+        ("", None, -1102),
+        ("x", None, -1100),
+        ("1", None, -1021),
+        (str(NOW), "-1", -1100),
+        (str(NOW), "1.2345", -1100),
+        (str(NOW), "", -1105),
+    ],
+)
 def test_malformed_times(timestamp: str, length: str | None, code: int) -> None:
     """What is no time is refused as a parameter."""
     assert verdict(timestamp, length=length) == code
@@ -106,7 +116,10 @@ def test_key_format(bad: str | None) -> None:
 
 def test_the_window_is_checked_again() -> None:
     """A request that waited too long is refused by the same window later."""
-    made = Window(window(Params(pairs(f"timestamp={NOW}".encode()))).timestamp_ms, window(Params(pairs(f"timestamp={NOW}".encode()))).length_ms)
+    made = Window(
+        window(Params(pairs(f"timestamp={NOW}".encode()))).timestamp_ms,
+        window(Params(pairs(f"timestamp={NOW}".encode()))).length_ms,
+    )
     made.check(NOW + 5000)
     with pytest.raises(ApiError):
         made.check(NOW + 5001)

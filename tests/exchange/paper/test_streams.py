@@ -58,7 +58,9 @@ async def test_candles_close_exactly_once_and_equal_rest(fast: House) -> None:
         assert set(Counter(bar["t"] for bar in bars).values()) == {1}
         length = bars[0]["T"] - bars[0]["t"] + 1
         assert [bar["t"] for bar in bars] == [bars[0]["t"] + length * n for n in range(len(bars))]
-        rows = await fast.client.get_klines(symbol="BTCUSDT", interval=interval, startTime=bars[0]["t"], limit=len(bars))
+        rows = await fast.client.get_klines(
+            symbol="BTCUSDT", interval=interval, startTime=bars[0]["t"], limit=len(bars)
+        )
         keys = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
         assert [[bar[key] for key in keys] for bar in bars] == rows
 
@@ -74,7 +76,13 @@ async def test_trades_carry_the_price(fast: House) -> None:
 
 async def test_other_streams(fast: House) -> None:
     """Aggregated trades, tickers and books come in the venue's forms."""
-    names = ["btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@miniTicker", "!miniTicker@arr", "btcusdt@depth5@100ms"]
+    names = [
+        "btcusdt@aggTrade",
+        "btcusdt@bookTicker",
+        "btcusdt@miniTicker",
+        "!miniTicker@arr",
+        "btcusdt@depth5@100ms",
+    ]
     got: dict[str, Any] = {}
     async with await connect(fast, "/stream?streams=" + "/".join(names)) as socket:
         with anyio.fail_after(15):
@@ -100,7 +108,10 @@ async def test_live_subscriptions(fast: House) -> None:
                 if "e" not in message:
                     return message
 
-        assert await ask(method="SUBSCRIBE", params=["btcusdt@trade", "nope@trade"], id=7) == {"result": None, "id": 7}
+        assert await ask(method="SUBSCRIBE", params=["btcusdt@trade", "nope@trade"], id=7) == {
+            "result": None,
+            "id": 7,
+        }
         await heard(socket, 3, only="trade")
         listed = await ask(method="LIST_SUBSCRIPTIONS", id="x")
         assert listed == {"result": ["btcusdt@trade", "nope@trade"], "id": "x"}
@@ -135,17 +146,22 @@ async def test_who_asks_too_much_is_cut_off(fast: House) -> None:
         assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
 
-async def test_a_slow_reader_is_dropped_and_nobody_waits(fast: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_reader_is_dropped_and_nobody_waits(
+    fast: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who does not read is cut off when the queue is full; the market and other readers go on."""
     monkeypatch.setattr(streams, "QUEUE", 50)
     reader = await anyio.connect_tcp("127.0.0.1", int(fast.origin.rpartition(":")[2]))
-    names = "/".join(["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "ethusdt@trade"])
-    await reader.send(
-        (
-            f"GET /stream?streams={names} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        ).encode()
+    names = "btcusdt@trade/btcusdt@aggTrade/btcusdt@bookTicker/ethusdt@trade"
+    upgrade = (
+        f"GET /stream?streams={names} HTTP/1.1",
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
     )
+    await reader.send("".join(f"{line}\r\n" for line in (*upgrade, "")).encode())
     hub = fast.venue.streams
     while "btcusdt@aggTrade" not in hub._clients:
         await anyio.lowlevel.checkpoint()

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from itertools import pairwise
 
 from botwarden.exchange.paper.bars import Bar
 from botwarden.exchange.paper.instruments import default_instruments
@@ -23,7 +24,9 @@ def test_a_candle_is_a_function_of_seed_symbol_and_minute() -> None:
     until = ORIGIN_MS + 3 * DAY_MS
     whole = one.minutes("BTCUSDT", ORIGIN_MS, until)
     moments = range(until - MINUTE_MS, ORIGIN_MS - 1, -977 * MINUTE_MS)
-    assert all(other.minutes("BTCUSDT", at, at + 1) == [whole[(at - ORIGIN_MS) // MINUTE_MS]] for at in moments)
+    assert all(
+        other.minutes("BTCUSDT", at, at + 1) == [whole[(at - ORIGIN_MS) // MINUTE_MS]] for at in moments
+    )
 
 
 def test_known_candles() -> None:
@@ -37,9 +40,9 @@ def test_seeds_and_symbols_differ() -> None:
     span = (ORIGIN_MS, ORIGIN_MS + 100 * MINUTE_MS)
     closes = [bar.close for bar in source(7).minutes("BTCUSDT", *span)]
     assert closes != [bar.close for bar in source(8).minutes("BTCUSDT", *span)]
-    moves = [later / earlier for earlier, later in zip(closes, closes[1:], strict=False)]
+    moves = [later / earlier for earlier, later in pairwise(closes)]
     eth = [bar.close for bar in source(7).minutes("ETHUSDT", *span)]
-    assert moves != [later / earlier for earlier, later in zip(eth, eth[1:], strict=False)]
+    assert moves != [later / earlier for earlier, later in pairwise(eth)]
 
 
 def test_minutes_join_without_gaps() -> None:
@@ -47,7 +50,7 @@ def test_minutes_join_without_gaps() -> None:
     for name, rules in INSTRUMENTS.items():
         bars = day_bars(3, rules, DAY) + day_bars(3, rules, DAY + 1)
         assert len(bars) == 2880, name
-        for earlier, later in zip(bars, bars[1:], strict=False):
+        for earlier, later in pairwise(bars):
             assert later.opened_ms - earlier.opened_ms == MINUTE_MS
             assert later.open == earlier.close
         for bar in bars:
@@ -62,7 +65,7 @@ def test_volatility_is_that_of_the_symbol() -> None:
     """A minute moves about as much as the symbol's rules say, over a week."""
     rules = INSTRUMENTS["BTCUSDT"]
     closes = [bar.close for day in range(7) for bar in day_bars(5, rules, DAY + day)]
-    moves = [math.log(later / earlier) for earlier, later in zip(closes, closes[1:], strict=False)]
+    moves = [math.log(later / earlier) for earlier, later in pairwise(closes)]
     assert 0.7 < statistics.pstdev(moves) / rules.volatility < 1.6
 
 
@@ -87,5 +90,27 @@ def test_it_never_ends() -> None:
     assert source().next_minute(ORIGIN_MS) == ORIGIN_MS
 
 
-KNOWN_BTC = Bar(1767225600000, 7924364000000, 7931604000000, 7924039000000, 7925844000000, 3099441000, 245676036323227, 294, 1451622000, 115062277100805)
-KNOWN_DOGE = Bar(1767225600000, 11355000, 11376000, 11342000, 11372000, 222743200000000, 25306411810000, 121, 113010000000000, 12839348625000)
+KNOWN_BTC = Bar(
+    1767225600000,
+    7924364000000,
+    7931604000000,
+    7924039000000,
+    7925844000000,
+    3099441000,
+    245676036323227,
+    294,
+    1451622000,
+    115062277100805,
+)
+KNOWN_DOGE = Bar(
+    1767225600000,
+    11355000,
+    11376000,
+    11342000,
+    11372000,
+    222743200000000,
+    25306411810000,
+    121,
+    113010000000000,
+    12839348625000,
+)
