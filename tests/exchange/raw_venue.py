@@ -95,6 +95,8 @@ class RawVenue:
         self._script: dict[str, deque[Doing]] = defaultdict(deque)
         self._always: dict[str, Doing] = {"/api/v3/time": server_time}
         self._server: asyncio.Server | None = None
+        #: Held strongly: the loop itself would let a silent one be collected.
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
 
     @property
@@ -119,9 +121,15 @@ class RawVenue:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while not writer.transport.is_closing():
                 request = await _read(reader)
