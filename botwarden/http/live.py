@@ -101,6 +101,7 @@ class LiveHalf(InitPlugin):
         }
         app_config.dependencies |= {name: _always(thing) for name, thing in offered.items()}
         app_config.middleware.insert(0, self.metrics.requests.middleware)
+        app_config.before_send.append(self.metrics.requests.before_send)
         app_config.lifespan = [*app_config.lifespan, self._running]
         return app_config
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import (
     CollectorRegistry,
@@ -29,6 +28,7 @@ from prometheus_client.registry import Collector
 from botwarden.errors import Unauthorized
 from botwarden.http.watcher import Tally
 
+_BEGAN = "botwarden_began"
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -85,25 +85,20 @@ class RequestMetrics:
         )
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an application."""
+        """Note when a request came; to be the outermost."""
 
-        async def measured(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] is not ScopeType.HTTP:
-                await app(scope, receive, send)
-                return
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
             # A duration by the machine's own clock: no decision depends on it.
-            began = time.perf_counter()
+            scope["state"][_BEGAN] = time.perf_counter()
+            await app(scope, receive, send)
 
-            async def noted(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    route = scope.get("path_template") or "(none)"
-                    labels = (str(scope["method"]), route, str(message["status"]))
-                    self._seconds.labels(*labels).observe(time.perf_counter() - began)
-                await send(message)
+        return noted
 
-            await app(scope, receive, noted)
-
-        return measured
+    async def before_send(self, message: Message, scope: Scope) -> None:
+        """Measure when the answer begins, also one that tells of an error."""
+        if message["type"] == "http.response.start" and _BEGAN in scope["state"]:
+            labels = (str(scope.get("method")), scope["path_template"], str(message["status"]))
+            self._seconds.labels(*labels).observe(time.perf_counter() - scope["state"][_BEGAN])
 
 
 class CacheMetrics:

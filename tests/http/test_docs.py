@@ -12,6 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 import botwarden
 from botwarden.http import docs, strategies
 from botwarden.http.docs_page import render_page
+from tests.http.stage import open_stage
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +130,25 @@ def test_circular_references_end():
         assets="/schema/assets",
     )
     assert page.count("<code>next</code>") == 12
+
+
+async def test_live_half_describes_itself(database, redis_url):
+    """What this half of the API offers is in the document and on the page, open to everyone."""
+    async with open_stage(database, redis_url) as stage:
+        document = (await stage.get("/schema/openapi.json")).json()
+        page = (await stage.get("/schema")).text
+    for path in (
+        "/api/v1/bots/status-stream",
+        "/api/v1/bots/{bot_id}/status-stream",
+        "/api/v1/runtime",
+        "/api/v1/strategies",
+        "/api/v1/symbols",
+        "/api/v1/symbols/{symbol}/candles",
+        "/health/live",
+        "/health/ready",
+    ):
+        assert set(document["paths"][path]) == {"get"}
+        assert path in page
+    stream = document["paths"]["/api/v1/bots/status-stream"]["get"]["responses"]["200"]
+    assert list(stream["content"]) == ["text/event-stream"]
+    assert not OTHER_HOST.search(page)
