@@ -7,16 +7,17 @@ store at once and whole; who answers for it waits for `Store.settled` first.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from botwarden.exchange.paper import filters, store
+from botwarden.exchange.paper import changes, filters
 from botwarden.exchange.paper.accounts import Account, Accounts, Holding
 from botwarden.exchange.paper.amounts import cost
 from botwarden.exchange.paper.book import Book
+from botwarden.exchange.paper.changes import Statement
 from botwarden.exchange.paper.errors import cancel_rejected, market_closed, rejected
 from botwarden.exchange.paper.instruments import split_symbol
 from botwarden.exchange.paper.market import Market, SymbolMarket, Trade
 from botwarden.exchange.paper.matching import Take, commission, crosses, take, take_quote, within
 from botwarden.exchange.paper.records import OrderRecord, TradeRecord
-from botwarden.exchange.paper.store import Statement, Store
+from botwarden.exchange.paper.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Engine:
         account = self.accounts.create(api_key, secret_key, self._starting if balances is None else balances)
         self._store.write(
             [
-                store.put_account(account.account_id, api_key, secret_key),
+                changes.put_account(account.account_id, api_key, secret_key),
                 *_holdings(account, account.holdings),
             ]
         )
@@ -74,7 +75,7 @@ class Engine:
         }
         account.updated_ms = now_ms
         self._store.write(
-            [*written, store.wipe_balances(account.account_id), *_holdings(account, account.holdings)]
+            [*written, changes.wipe_balances(account.account_id), *_holdings(account, account.holdings)]
         )
 
     # Orders
@@ -229,7 +230,7 @@ class Engine:
         order.status = status
         order.updated_ms = account.updated_ms = now_ms
         self._forget(account, order)
-        return store.put_order(order)
+        return changes.put_order(order)
 
     def _forget(self, account: Account, order: OrderRecord) -> None:
         account.take_off_book(order)
@@ -238,8 +239,8 @@ class Engine:
     def _write(self, account: Account, order: OrderRecord, trades: list[TradeRecord]) -> None:
         self._store.write(
             [
-                store.put_order(order),
-                *(store.put_trade(trade) for trade in trades),
+                changes.put_order(order),
+                *(changes.put_trade(trade) for trade in trades),
                 *_holdings(account, split_symbol(order.symbol)),
             ]
         )
@@ -284,6 +285,6 @@ def _takes(book: Book, wish: NewOrder) -> tuple[list[Take], bool]:
 
 def _holdings(account: Account, assets: Mapping[str, Holding] | tuple[str, ...]) -> list[Statement]:
     return [
-        store.put_balance(account.account_id, asset, held.free, held.locked)
+        changes.put_balance(account.account_id, asset, held.free, held.locked)
         for asset, held in ((asset, account.holding(asset)) for asset in assets)
     ]

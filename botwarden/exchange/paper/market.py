@@ -5,6 +5,7 @@ restart at the same position the market shows the same prices and goes on from t
 read the same candles, so what closes on a stream is what REST shows.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -46,6 +47,13 @@ class Closed(NamedTuple):
     symbol: str
     interval: str
     bar: Bar
+
+
+class Present(NamedTuple):
+    """The moment as of which candles are read."""
+
+    minute_ms: int
+    current: Bar | None
 
 
 class SymbolMarket:
@@ -92,6 +100,7 @@ class Market:
         self._minute_ms = position_ms - position_ms % MINUTE_MS
         self._step = 0
         self._kept: dict[tuple[str, str, int], Bar] = {}
+        self._keeping = threading.Lock()
         #: The last 24 hours without the minute that is being shown, as of that minute.
         self._days: dict[str, tuple[int, Bar | None]] = {}
         self._restore()
@@ -152,14 +161,25 @@ class Market:
             return None if live is None else live._replace(opened_ms=opened_ms)
         return closed if live is None else join(closed, live)
 
+    def present(self, name: str, interval: str) -> Present:
+        """Return where the market stands, for `history` in a worker thread."""
+        return Present(self._minute_ms, self.current(name, interval))
+
     def history(
-        self, name: str, interval: str, *, from_ms: int | None, until_ms: int | None, limit: int
+        self,
+        name: str,
+        interval: str,
+        *,
+        from_ms: int | None,
+        until_ms: int | None,
+        limit: int,
+        present: Present | None = None,
     ) -> list[Bar]:
         """Return candles that open in [from, until], oldest first; the last may be unfinished.
 
         Without `from` the newest ones, otherwise the oldest. May take long when much has to be made.
         """
-        minute_ms, current = self._minute_ms, self.current(name, interval)
+        minute_ms, current = present or self.present(name, interval)
         newest = opening(interval, minute_ms)
         oldest = opening(interval, max(self.source.first_ms, from_ms or 0))
         last = newest if until_ms is None else min(newest, opening(interval, max(0, until_ms)))
@@ -299,7 +319,8 @@ class Market:
             until_ms = min(opened_ms + length, minute_ms)
             bar = merge(opened_ms, self.source.minutes(name, opened_ms, until_ms))
             if bar is not None and opened_ms + length <= minute_ms:
-                self._kept[key] = bar
-                while len(self._kept) > _BARS_KEPT:
-                    self._kept.pop(next(iter(self._kept)), None)
+                with self._keeping:
+                    self._kept[key] = bar
+                    if len(self._kept) > _BARS_KEPT:
+                        del self._kept[next(iter(self._kept))]
         return bar

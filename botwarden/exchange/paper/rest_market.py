@@ -79,9 +79,11 @@ async def klines(call: Call) -> Any:
     market, name = call.venue.market, symbol.instrument.symbol
 
     def read() -> list[Bar]:
-        return market.history(name, interval, from_ms=from_ms, until_ms=until_ms, limit=limit)
+        return market.history(
+            name, interval, from_ms=from_ms, until_ms=until_ms, limit=limit, present=present
+        )
 
-    market.follow(name, interval)
+    present = market.present(name, interval)
     is_quick = market.work_of(interval, limit) <= QUICK_MINUTES
     bars = read() if is_quick else await anyio.to_thread.run_sync(read)
     return [events.kline_row(interval, bar) for bar in bars]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from botwarden.errors import BotwardenError
 from botwarden.exchange.paper.bars import Bar
 from botwarden.exchange.paper.instruments import PaperInstrument
 
@@ -27,5 +28,5 @@ class Source(Protocol):
         ...
 
 
-class SourceError(Exception):
+class SourceError(BotwardenError):
     """The market cannot be made from what was given."""

@@ -16,6 +16,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from botwarden.errors import BotwardenError
+from botwarden.exchange.paper.changes import Statement
 from botwarden.exchange.paper.records import OrderRecord, TradeRecord
 
 _SCHEMA = """
@@ -69,12 +71,8 @@ CREATE TABLE IF NOT EXISTS facts (
 );
 """
 
-Statement = tuple[str, Sequence[Any]]
 
-_ENCODE = msgspec.json.Encoder().encode
-
-
-class StoreError(Exception):
+class StoreError(BotwardenError):
     """The store cannot be opened or written."""
 
 
@@ -120,6 +118,8 @@ class Store:
         """
         if self._on_disk >= self._handed_over:
             return
+        if self._failure is not None:
+            raise StoreError(self._failure)
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append((self._handed_over, waiter))
         await waiter
@@ -289,82 +289,6 @@ class Store:
         return [msgspec.json.decode(record, type=OrderRecord) for (record,) in rows]
 
 
-# What is written --------------------------------------------------------------------------------------
-
-
-def put_account(account_id: int, api_key: str, secret_key: str) -> Statement:
-    """A new account."""
-    return "INSERT INTO accounts VALUES (?, ?, ?)", (account_id, api_key, secret_key)
-
-
-def put_balance(account_id: int, asset: str, free: int, locked: int) -> Statement:
-    """What an account holds of an asset."""
-    return (
-        "REPLACE INTO balances VALUES (?, ?, ?, ?)",
-        (account_id, asset, str(free), str(locked)),
-    )
-
-
-def wipe_balances(account_id: int) -> Statement:
-    """Nothing is held any more."""
-    return "DELETE FROM balances WHERE account_id = ?", (account_id,)
-
-
-def put_order(order: OrderRecord) -> Statement:
-    """An order, new or changed."""
-    return (
-        "REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            order.symbol,
-            order.order_id,
-            order.account_id,
-            order.client_order_id,
-            int(order.is_open),
-            order.created_ms,
-            _ENCODE(order).decode(),
-        ),
-    )
-
-
-def put_trade(trade: TradeRecord) -> Statement:
-    """An execution."""
-    return (
-        "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            trade.symbol,
-            trade.trade_id,
-            trade.account_id,
-            trade.order_id,
-            trade.time_ms,
-            _ENCODE(trade).decode(),
-        ),
-    )
-
-
-def put_position(identity: str, position_ms: int) -> Statement:
-    """How far the market has run."""
-    return (
-        "REPLACE INTO markets VALUES (?, ?)",
-        (identity, position_ms),
-    )
-
-
-def put_counter(symbol: str, next_trade_id: int) -> Statement:
-    """The next id of a trade."""
-    return (
-        "REPLACE INTO counters VALUES (?, ?)",
-        (symbol, next_trade_id),
-    )
-
-
-def put_fact(name: str, value: str) -> Statement:
-    """Something to remember."""
-    return (
-        "REPLACE INTO facts VALUES (?, ?)",
-        (name, value),
-    )
-
-
 def _range(
     id_column: str, time_column: str, from_id: int | None, from_ms: int | None, until_ms: int | None
 ) -> tuple[str, list[int]]:
@@ -379,9 +303,12 @@ def _range(
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

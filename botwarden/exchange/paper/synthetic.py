@@ -8,7 +8,7 @@ the minutes of a day bridge from one midnight to the next with calm and wild hou
 import hashlib
 import math
 import random
-from collections import OrderedDict
+import threading
 from collections.abc import Mapping
 
 from botwarden.exchange.paper.amounts import UNIT
@@ -102,7 +102,9 @@ class SyntheticSource:
         self.start_ms = start_ms - start_ms % MINUTE_MS
         self.first_ms = self.start_ms - self.start_ms % DAY_MS - HISTORY_DAYS * DAY_MS
         self._seed = seed
-        self._days: OrderedDict[tuple[str, int], list[Bar]] = OrderedDict()
+        self._days: dict[tuple[str, int], list[Bar]] = {}
+        #: Candles are asked for from the loop and from worker threads.
+        self._keeping = threading.Lock()
 
     def minutes(self, symbol: str, from_ms: int, until_ms: int) -> list[Bar]:
         """Return the candles that open in [from, until)."""
@@ -124,10 +126,11 @@ class SyntheticSource:
         key = (symbol, day)
         bars = self._days.get(key)
         if bars is None:
-            bars = self._days[key] = day_bars(self._seed, self.instruments[symbol], day)
-            while len(self._days) > _DAYS_KEPT:
-                # Asked from the loop and from worker threads: another may have been quicker.
-                self._days.pop(next(iter(self._days)), None)
+            bars = day_bars(self._seed, self.instruments[symbol], day)
+            with self._keeping:
+                self._days[key] = bars
+                if len(self._days) > _DAYS_KEPT:
+                    del self._days[next(iter(self._days))]
         return bars
 
 

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from botwarden.exchange.paper import store as kept
+from botwarden.exchange.paper import changes
 from botwarden.exchange.paper.amounts import units
 from botwarden.exchange.paper.engine import Engine
 from botwarden.exchange.paper.instruments import PaperInstrument, default_instruments
@@ -68,9 +68,9 @@ class PaperVenue:
         """Write down how far the market has run."""
         self.store.write(
             [
-                kept.put_position(self.market.source.identity, self.market.position_ms),
+                changes.put_position(self.market.source.identity, self.market.position_ms),
                 *(
-                    kept.put_counter(name, symbol.next_trade_id)
+                    changes.put_counter(name, symbol.next_trade_id)
                     for name, symbol in self.market.symbols.items()
                 ),
             ]
@@ -147,7 +147,7 @@ def _drawn(store: Store, clock: ServerClock) -> tuple[int, int]:
     known = store.fact("drawn market")
     if known is None:
         known = f"{secrets.randbits(32)} {clock.now_ms()}"
-        store.write([kept.put_fact("drawn market", known)])
+        store.write([changes.put_fact("drawn market", known)])
     seed, start_ms = known.split()
     return int(seed), int(start_ms)
 
