@@ -22,7 +22,7 @@ from botwarden.persistence.embedded.leash import Service
 from botwarden.persistence.embedded.places import claim_data_dir, write_private
 from botwarden.persistence.embedded.servers import EmbeddedServers
 from botwarden.persistence.migrate import upgrade
-from botwarden.settings import Settings
+from botwarden.settings import Settings, Source
 
 PAPER_READY_WITHIN_S = 60.0
 
@@ -118,7 +118,8 @@ def _paper_exchange(settings: Settings, base: Path, port: int) -> Service:
         "--speed",
         str(settings.speed),
     ]
-    words += ["--seed", str(settings.seed)] if settings.market == "synthetic" else []
+    if settings.market == "synthetic" and settings.sources["seed"] is not Source.DEFAULT:
+        words += ["--seed", str(settings.seed)]
     for path in settings.replay:
         words += ["--replay", str(path)]
     env = {**os.environ, "BOTWARDEN_PAPER_ADMIN_TOKEN": settings.paper_admin_token}
