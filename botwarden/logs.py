@@ -71,10 +71,17 @@ def configure(
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name in _CHATTY:
-        library = logging.getLogger(name)
-        library.handlers.clear()
-        library.propagate = True
-        library.setLevel(max(number, logging.WARNING))
+        for part in _loggers_of(name):
+            part.handlers.clear()
+            part.propagate = True
+            part.setLevel(logging.NOTSET)
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def _loggers_of(library: str) -> list[logging.Logger]:
+    """Return a library's loggers, also those which it has set up for itself before."""
+    known = [name for name in logging.root.manager.loggerDict if name.startswith(f"{library}.")]
+    return [logging.getLogger(name) for name in (library, *known)]
 
 
 def _renderer(form: str, stream: TextIO) -> list[structlog.types.Processor]:

@@ -17,7 +17,12 @@ def written():
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
     logs.configure("info", "json", stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    def lines():
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    lines.stream = stream
+    yield lines
     structlog.configure(**before)
     logging.captureWarnings(capture=False)
     root.handlers[:], root.level = handlers, level
@@ -82,6 +87,10 @@ def test_what_only_names_a_secret_stays(written):
 @pytest.mark.parametrize("library", ["uvicorn.access", "sqlalchemy.engine", "aiohttp.client", "binance.ws"])
 def test_libraries_are_heard_when_something_is_wrong(written, library):
     """Their everyday talk is dropped; their warnings are lines like ours, blotted as ours."""
+    chatty = logging.getLogger(library)
+    chatty.propagate = False  # as uvicorn leaves its own
+    chatty.addHandler(logging.NullHandler())
+    logs.configure("info", "json", written.stream)
     logging.getLogger(library).info("connected")
     logging.getLogger(library).warning("lost %s", "redis://:hush@host")
     (line,) = written()
