@@ -23,7 +23,6 @@ from botwarden.actors.progress import Ran
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Missing, Unavailable
 from botwarden.persistence.commits import Settlement
-from botwarden.persistence.halts import read_halt
 from botwarden.runtime import Actor, InboxSpec, Next
 from botwarden.trading.bot import BotId, BotState, Cause, Status
 from botwarden.trading.instruments import Instrument
@@ -234,20 +233,10 @@ class BotActor(Actor[BotMessage]):
 
     async def _evaluate(self, signal: Signal, price: Decimal) -> None:
         self._engagement.price = price
-        if signal is Signal.BUY and await self._is_braked():
-            signal = Signal.HOLD
         await self._apply(Evaluated(signal=signal, price_quote=price, at=self._now()))
         config, state = self._row().config, self._state()
         due_s = float(config.check_interval_seconds) if state.is_active else None
         self._colleagues.progress.tell(Ran(bot_id=self._bot_id, at=self._now(), next_within_s=due_s))
-
-    async def _is_braked(self) -> bool:
-        """Return whether the emergency brake keeps this account from entering; on doubt it does."""
-        try:
-            async with self._surroundings.database.read() as tx:
-                return await read_halt(tx, self._row().config.user_id) is not None
-        except Unavailable:
-            return True
 
     async def _on_tick(self) -> None:
         """The strategy has nothing new to say, but limits, rules and open ends are looked at."""

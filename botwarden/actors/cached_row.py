@@ -13,6 +13,7 @@ from botwarden.actors.committer import Commit
 from botwarden.actors.loading import BotRow, read_rows
 from botwarden.errors import Unavailable
 from botwarden.persistence.commits import (
+    Braked,
     Change,
     CommitOutcome,
     Committed,
@@ -37,7 +38,7 @@ class Result(Enum):
     """What became of an input."""
 
     COMMITTED = auto()
-    #: The input changes nothing.
+    #: The input changes nothing, or the emergency brake forbids it.
     UNCHANGED = auto()
     #: The database could not be asked, or its answer is in doubt: read again in a moment.
     LATER = auto()
@@ -128,6 +129,8 @@ class CachedRow:
                 return Result.COMMITTED
             case Conflict():
                 return None
+            case Braked():
+                return Result.UNCHANGED
             case CommitUnavailable():
                 return Result.LATER
             case Doubtful():

@@ -229,7 +229,8 @@ def _plan(
 ) -> tuple[Command, Decision] | None:
     """Return what the bot is told and what follows; None when nothing does."""
     now = deps.clock.now()
-    command = CloseRequested(at=now) if sells and state.in_position else StopRequested(at=now)
+    holds = state.in_position or state.open_order_number is not None
+    command = CloseRequested(at=now) if sells and holds else StopRequested(at=now)
     decision = machine.decide(config, state, command, instrument=None)
     return None if decision.state == state else (command, decision)
 

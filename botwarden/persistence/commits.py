@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from botwarden.errors import BotwardenError, Locked, Unavailable
 from botwarden.persistence import errors
 from botwarden.persistence.database import Database, Transaction, broken_constraint
+from botwarden.persistence.halts import halted_users
 from botwarden.persistence.order_rows import (
     Booking,
     OrderNotOpenError,
@@ -28,7 +29,7 @@ from botwarden.persistence.order_rows import (
 from botwarden.persistence.transitions import RESET_KEY, Transition, write_transitions
 from botwarden.trading.bot import BotConfig, BotId, BotState, Venue
 from botwarden.trading.decisions import Decision
-from botwarden.trading.orders import Order, Outcome
+from botwarden.trading.orders import Order, Outcome, Side
 
 #: A batch waits so long for a row that someone else has locked; then it goes on without that bot.
 LOCK_TIMEOUT_MS = 250
@@ -65,6 +66,10 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     """The row has moved on, is held by another, is gone, or the order is settled: nothing was changed."""
 
 
+class Braked(msgspec.Struct, frozen=True, kw_only=True):
+    """The account's emergency brake is on, and this would have entered: nothing was changed."""
+
+
 class CommitUnavailable(msgspec.Struct, frozen=True, kw_only=True):
     """The row was locked or the database away: nothing was changed, try again."""
 
@@ -83,7 +88,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-CommitOutcome = Committed | Conflict | CommitUnavailable | Doubtful | Failed
+CommitOutcome = Committed | Conflict | Braked | CommitUnavailable | Doubtful | Failed
 
 Stamp = Callable[[Venue], datetime]
 
@@ -161,6 +166,9 @@ class _Committer:
                 locked = [change for change in tried if change.before.bot_id not in free]
                 outcomes |= _all(locked, CommitUnavailable(message="the bot's row is locked"))
                 tried = [change for change in tried if change.before.bot_id in free]
+            braked = await _braked(tx, tried)
+            outcomes |= _all(braked, Braked())
+            tried = [change for change in tried if change.before.bot_id not in outcomes]
             return outcomes | await self._write(tx, tried, stamps)
 
     async def _write(
@@ -232,6 +240,19 @@ def _reason(error: Exception) -> str:
         constraint = broken_constraint(error)
     kind = type(cause).__name__
     return f"{kind}: {constraint}" if constraint else kind
+
+
+async def _braked(tx: Transaction, batch: Sequence[Change]) -> list[Change]:
+    """Return the entries among the changes that an emergency brake forbids."""
+    entries = [
+        change
+        for change in batch
+        if change.decision.intent is not None and change.decision.intent.side is Side.BUY
+    ]
+    if not entries:
+        return []
+    held = await halted_users(tx, {change.config.user_id for change in entries})
+    return [change for change in entries if change.config.user_id in held]
 
 
 async def _lock_free(tx: Transaction, batch: Sequence[Change]) -> set[BotId]:

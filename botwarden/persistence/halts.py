@@ -1,7 +1,8 @@
 """The account's emergency brake, and everyone's.
 
-While one is on, no bot of the account starts or enters; exits go on. It stays on until somebody takes it
-off, whatever is restarted meanwhile.
+While one is on, no bot of the account starts or enters; exits go on. Putting one on waits for the
+transactions that change states and every later one sees it, so none that looked before enters after. It
+stays on until somebody takes it off, whatever is restarted meanwhile.
 """
 
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from botwarden.persistence.database import Transaction
 from botwarden.persistence.tables import halts
+from botwarden.persistence.transitions import exclude_changes
 from botwarden.trading.bot import UserId
 
 #: The brake of all accounts.
@@ -28,7 +30,11 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def set_halt(tx: Transaction, user_id: UserId, *, set_by: UserId) -> None:
-    """Put the brake of the account (or of `EVERYONE`) on; one that is on stays as it is."""
+    """Put the brake of the account (or of `EVERYONE`) on; one that is on stays as it is.
+
+    Locks: keeps every change of a state out until the transaction ends. Raises `Locked`.
+    """
+    await exclude_changes(tx)
     await tx.execute(insert(halts).values(user_id=user_id, set_by=set_by).on_conflict_do_nothing())
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from botwarden.persistence.database import Transaction
 from botwarden.persistence.rows import STATE_COLUMNS, state_of
-from botwarden.persistence.transitions import RESET_KEY
+from botwarden.persistence.transitions import exclude_changes
 from botwarden.trading.bot import BotState
 
 
@@ -44,7 +44,7 @@ async def reset_day(tx: Transaction, day: date, *, reactivate_all: bool = False)
         return TooEarly()
     if (await tx.execute(_IS_DONE, {"day": day})).one_or_none() is not None:
         return AlreadyDone()
-    await tx.execute(_EXCLUDE_COMMITS)
+    await exclude_changes(tx)
     if (await tx.execute(_CLAIM, {"day": day})).one_or_none() is None:
         return AlreadyDone()
     await tx.execute(_LOCK_BOTS, {"day": day})
@@ -60,7 +60,6 @@ _DIFFERENCES = ", ".join(f"('{name}', to_jsonb(b.{name}), to_jsonb(s.{name}))" f
 _RETURNED = ", ".join(f"s.{column.key}" for column in STATE_COLUMNS)
 _HAS_BEGUN = text("SELECT (clock_timestamp() AT TIME ZONE 'utc')::date >= CAST(:day AS date)")
 _IS_DONE = text("SELECT day FROM daily_resets WHERE day = :day")
-_EXCLUDE_COMMITS = text(f"SELECT pg_advisory_xact_lock({RESET_KEY})")
 _CLAIM = text("""
     INSERT INTO daily_resets (day, done_at, bots_reset) VALUES (:day, clock_timestamp(), 0)
     ON CONFLICT DO NOTHING RETURNING day

@@ -21,7 +21,8 @@ from botwarden.persistence.database import Transaction
 from botwarden.persistence.tables import bot_states
 from botwarden.trading.bot import BotId, BotState, Cause
 
-#: Every transaction that changes states holds this advisory lock shared; the daily reset holds it alone.
+#: Every transaction that changes states holds this advisory lock shared; the daily reset and the putting on
+#: of a brake hold it alone.
 RESET_KEY = 0x626F74_7761_7264
 
 #: What the audit trail tells of a state.
@@ -73,6 +74,14 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 async def share_reset_lock(tx: Transaction) -> None:
     """Keep the daily reset out until this transaction ends. Locks: before any bot. Raises `Locked`."""
     await tx.execute(_SHARE_RESET_LOCK)
+
+
+async def exclude_changes(tx: Transaction) -> None:
+    """Wait for every transaction that changes states, and keep others out until this one ends.
+
+    Locks: before any bot. Raises `Locked`.
+    """
+    await tx.execute(_EXCLUDE_CHANGES)
 
 
 async def write_transitions(tx: Transaction, transitions: Sequence[Transition]) -> dict[BotId, BotState]:
@@ -165,4 +174,5 @@ def _write_statement() -> str:
 
 
 _WRITE = text(_write_statement())
+_EXCLUDE_CHANGES = text(f"SELECT pg_advisory_xact_lock({RESET_KEY})")
 _SHARE_RESET_LOCK = text(f"SELECT pg_advisory_xact_lock_shared({RESET_KEY})")

@@ -53,10 +53,12 @@ def stopped_state(state: BotState) -> BotState:
 def close(state: BotState, event: CloseRequested) -> Decision:
     """Remember that the position shall be sold at the next price, whatever it is.
 
+    While an order is in flight, what it buys is meant too.
+
     Raises:
-        Refused: there is no position.
+        Refused: there is no position, and none on its way.
     """
-    if not state.in_position:
+    if not state.in_position and state.open_order_number is None:
         raise Refused("the bot has no position to close")
     closing = state
     if state.close_requested_at is None:

@@ -40,7 +40,13 @@ def settle(
     order = event.order
     if order.number != state.open_order_number:
         return _settled(order, state, "the order is not open: nothing is booked")
-    freed = replace(state, open_order_number=None)
+    return _done_closing(_outcome(config, replace(state, open_order_number=None), event, instrument))
+
+
+def _outcome(
+    config: BotConfig, freed: BotState, event: OutcomeArrived, instrument: Instrument | None
+) -> Decision:
+    order = event.order
     match event.outcome:
         case Executed(fills=(), status=OrderStatus.FILLED):
             return _unexplained(order, freed, "the venue shows the order as filled, but has no fills of it")
@@ -56,6 +62,16 @@ def settle(
             return _unexplained(order, freed, message)
         case _ as never:
             assert_never(never)
+
+
+def _done_closing(decision: Decision) -> Decision:
+    """Stop the bot when a close was asked for and there is nothing to sell."""
+    state = decision.state
+    if state.close_requested_at is None or state.in_position:
+        return decision
+    # What went wrong with an order that brought nothing is still to be read.
+    message = state.last_error_message if decision.trade is None else None
+    return replace(decision, state=replace(closed(state), last_error_message=message))
 
 
 def _settled(order: Order, state: BotState, message: str) -> Decision:
@@ -90,8 +106,6 @@ def _booked(
         case _ as never:
             assert_never(never)
     counted = obey_limits(config, _calmed(_counted(after, trade)))
-    if counted.close_requested_at is not None and not counted.in_position:
-        counted = closed(counted)
     return Decision(
         state=counted, cause=cause_of(order.reason), kind="trade.booked", trade=trade, message=note
     )

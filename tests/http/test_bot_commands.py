@@ -112,6 +112,14 @@ async def test_stop_all_sells_positions_on_request(user, api_key):
     assert closing == [True, False, False, True]
 
 
+async def test_stop_all_sells_what_an_entry_in_flight_brings(user, bot):
+    """The close request waits for the position that is on its way."""
+    await user.set_state(bot["id"], is_active=True, halted_by=None, orders_made=1, open_order_number=1)
+    answer = await user.client.post("/bots/stop-all", params={"close_positions": "true"})
+    assert answer.json() == {"stopped": 0, "closing": 1}
+    assert (await user.row(bot["id"])).close_requested_at is not None
+
+
 async def test_stop_all_reaches_bots_that_change_meanwhile(api, user, api_key):
     """A row that moves while everything is stopped is stopped as well."""
     made = [await user.make_bot(api_key) for _ in range(3)]

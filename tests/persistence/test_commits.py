@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from botwarden.errors import Unavailable
 from botwarden.persistence.commits import (
+    Braked,
     Change,
     Committed,
     CommitUnavailable,
@@ -18,6 +19,7 @@ from botwarden.persistence.commits import (
     Failed,
     commit,
 )
+from botwarden.persistence.halts import EVERYONE, set_halt
 from botwarden.persistence.open_orders import read_open_orders
 from botwarden.trading.bot import Venue
 from botwarden.trading.orders import Absent, Executed, NeverSent, OrderStatus, Rejected, Unexplained
@@ -186,6 +188,34 @@ async def test_a_second_open_order_of_a_bot_is_impossible(database):
     [outcome] = await commit_all(database, buying(bot, opened.state))
     assert outcome == Failed(message="UniqueViolationError: uq_orders_open_bot_id")
     assert await read_state(database, bot) == opened.state
+
+
+async def test_a_brake_forbids_entries_and_nothing_else(database):
+    """Under its account's brake a bot does not enter, while it and others go on otherwise."""
+    entering, other = await add_bots(database, 2)
+    async with database.begin() as tx:
+        await set_halt(tx, entering.config.user_id, set_by=entering.config.user_id)
+    outcomes = await commit_all(database, buying(entering), change(other))
+    assert outcomes[0] == Braked()
+    assert isinstance(outcomes[1], Committed)
+    assert await read_state(database, entering) == entering.state
+    assert await scalar(database, "SELECT count(*) FROM orders") == 0
+
+
+async def test_nobody_enters_after_a_brake_is_on(database):
+    """A brake waits for the entries that are being committed, and all later ones see it."""
+    bot = await add_bot(database)
+    outcomes: list[object] = []
+    async with anyio.create_task_group() as group, database.begin() as tx:
+        await set_halt(tx, EVERYONE, set_by=bot.config.user_id)
+
+        async def enter() -> None:
+            outcomes.extend(await commit_all(database, buying(bot)))
+
+        group.start_soon(enter)
+        async with database.read() as other:
+            await waiting_backend(other)
+    assert outcomes == [Braked()]
 
 
 async def test_a_bad_change_fails_alone(database):

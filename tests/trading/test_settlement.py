@@ -4,11 +4,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from botwarden.trading.bot import BotState, Cause, HaltedBy, Status
 from botwarden.trading.machine import OutcomeArrived, decide
 from botwarden.trading.orders import (
     Absent,
+    Executed,
     NeverSent,
     OrderStatus,
     Outcome,
@@ -299,6 +301,33 @@ def test_a_close_that_was_not_carried_out_goes_on() -> None:
         executed(make_fill("90", "0.5"), status=OrderStatus.EXPIRED),
     ):
         assert settle(closing, order, outcome).state.close_requested_at == NOW
+
+
+@pytest.mark.parametrize("state", [running(), stopped()])
+def test_a_close_during_an_entry_sells_what_it_brings(state: BotState) -> None:
+    """The request stays with the position that comes of the order in flight."""
+    closing = replace(state, close_requested_at=NOW)
+    after = settle(closing, BUY, executed(make_fill("100", "1"))).state
+    assert (after.in_position, after.close_requested_at, after.is_active) == (True, NOW, state.is_active)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Rejected(code=-2010, message="Account has insufficient balance."),
+        NeverSent(message="late"),
+        Absent(),
+        Executed(venue_order_id=1, status=OrderStatus.EXPIRED, fills=()),
+        Unexplained(message="not ours"),
+    ],
+)
+def test_a_close_during_an_entry_that_brings_nothing_is_done(outcome: Outcome) -> None:
+    """Nothing is left to sell: the bot stops, and what went wrong is still to be read."""
+    after = settle(running(close_requested_at=NOW), BUY, outcome).state
+    assert (after.is_active, after.status, after.halted_by) == (False, Status.STOPPED, HaltedBy.OWNER)
+    assert after.close_requested_at is None
+    told = isinstance(outcome, Rejected | Unexplained)
+    assert (after.last_error_message is not None) == told
 
 
 def test_a_start_after_the_close_was_sent_wins() -> None:
