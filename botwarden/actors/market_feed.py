@@ -220,7 +220,11 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
         before = known.last_price_at if known is not None else None
         at = self.context.clock.now() if state == "live" else before
         self._board[self._key] = FeedView(
-            venue=self._key.venue, symbol=self._key.symbol, state=state, last_price_at=at
+            venue=self._key.venue,
+            symbol=self._key.symbol,
+            state=state,
+            last_price_at=at,
+            positions_guarded=self._book.guarded if state == "live" else 0,
         )
 
     def _wake(self, price: Decimal) -> None:

@@ -25,6 +25,12 @@ class ThresholdBook:
         self._below: list[_Entry] = []
         self._above: list[_Entry] = []
         self._always: set[BotId] = set()
+        self._guarded: set[BotId] = set()
+
+    @property
+    def guarded(self) -> int:
+        """How many positions have a price here at which they are sold."""
+        return len(self._guarded)
 
     def __len__(self) -> int:
         return len(self._armed)
@@ -36,6 +42,8 @@ class ThresholdBook:
         self._armed[bot_id] = (self._arming, thresholds)
         if thresholds.always:
             self._always.add(bot_id)
+        if thresholds.sell_at_or_below is not None or thresholds.sell_at_or_above is not None:
+            self._guarded.add(bot_id)
         if thresholds.sell_at_or_below is not None:
             heappush(self._below, (-thresholds.sell_at_or_below, False, bot_id, self._arming))
         if thresholds.sell_at_or_above is not None:
@@ -47,6 +55,7 @@ class ThresholdBook:
         """Leave the bot asleep whatever the price."""
         self._armed.pop(bot_id, None)
         self._always.discard(bot_id)
+        self._guarded.discard(bot_id)
 
     def touched(self, price: Decimal) -> list[BotId]:
         """Return the bots to wake at this price, disarmed."""

@@ -28,6 +28,8 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
     #: `live`, or what keeps it from being so: `connecting`, `silent`, `lost`.
     state: str
     last_price_at: datetime | None = None
+    #: Positions whose stop-loss or take-profit the last price was held against.
+    positions_guarded: int = 0
 
 
 class VenueView(msgspec.Struct, frozen=True, kw_only=True):

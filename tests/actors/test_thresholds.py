@@ -56,3 +56,5 @@ def test_a_price_wakes_exactly_those_whose_thresholds_it_touches(steps):
                 book.disarm(BotId(bot_id))
                 armed.pop(BotId(bot_id), None)
     assert len(book) == len(armed)
+    exits = [wish for wish in armed.values() if wish.sell_at_or_below or wish.sell_at_or_above]
+    assert book.guarded == len(exits)
