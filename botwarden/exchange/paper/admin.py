@@ -1,4 +1,4 @@
-"""The client of the paper exchange's admin endpoints, for who makes accounts there."""
+"""The client of the paper exchange's admin endpoints, for who makes accounts or orders faults there."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,9 +6,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import msgspec
 
 from botwarden.errors import Missing, Refused, Unavailable
 from botwarden.exchange.paper.admin_rest import HEADER
+from botwarden.exchange.paper.fault_plan import Stage
+from botwarden.exchange.paper.faults import Fault
 
 TIMEOUT_S = 10.0
 
@@ -65,21 +68,83 @@ class PaperAdmin:
         answer: dict[str, Any] = await self._ask("GET", "/paper/status", None)
         return answer
 
+    # Faults
+
+    async def add_fault(self, fault: Fault) -> str:
+        """Schedule a fault; returns its name.
+
+        Raises:
+            Refused: there is a fault of this name, or it is not understood.
+            Unavailable: no answer.
+        """
+        added = await self._ask("POST", "/paper/faults", msgspec.to_builtins(fault))
+        return str(added["name"])
+
+    async def faults(self) -> list[dict[str, Any]]:
+        """Return every fault with what it has caught so far.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        listed: list[dict[str, Any]] = (await self._ask("GET", "/paper/faults", None))["faults"]
+        return listed
+
+    async def wait_for_fault(
+        self, name: str, *, stage: Stage = "caught", count: int = 1, within_s: float = 60.0
+    ) -> dict[str, Any]:
+        """Return the fault once so many calls have come so far; `reached` tells whether they have in time.
+
+        Raises:
+            Missing: no such fault, or it was cleared meanwhile.
+            Unavailable: no answer.
+        """
+        path = f"/paper/faults/{name}?stage={stage}&count={count}&within_s={within_s}"
+        shown: dict[str, Any] = await self._ask("GET", path, None, patience_s=within_s)
+        return shown
+
+    async def release_fault(self, name: str) -> None:
+        """Let the calls that the fault holds now go on.
+
+        Raises:
+            Missing: no such fault.
+            Unavailable: no answer.
+        """
+        await self._ask("POST", f"/paper/faults/{name}/release", None)
+
+    async def clear_faults(self, name: str | None = None) -> None:
+        """Take one fault away, or all; calls that it holds go on.
+
+        Raises:
+            Missing: no such fault.
+            Unavailable: no answer.
+        """
+        await self._ask("DELETE", "/paper/faults" if name is None else f"/paper/faults/{name}", None)
+
+    async def set_clock(self, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
+        """Let the exchange's clock be so far ahead, or behind below zero, and drift.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        await self._ask("POST", "/paper/clock", {"offset_ms": offset_ms, "drift_ppm": drift_ppm})
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None
 
-    async def _ask(self, method: str, path: str, body: Any) -> Any:
+    async def _ask(self, method: str, path: str, body: Any, *, patience_s: float = 0.0) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers={HEADER: self._token},
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+        limit = aiohttp.ClientTimeout(total=TIMEOUT_S + patience_s)
         try:
-            async with self._session.request(method, self._base_url + path, json=body) as answer:
+            async with self._session.request(
+                method, self._base_url + path, json=body, timeout=limit
+            ) as answer:
                 said = await answer.json(content_type=None)
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failed:

@@ -1,4 +1,6 @@
-"""What only the house may do: accounts are made and wiped here. Not part of the venue's protocol.
+"""What only the house may do: accounts are made and wiped here, and faults ordered (see `fault_admin`).
+
+Not part of the venue's protocol.
 
 The invariant: without the right token nothing behind `/paper/` answers anything but 403.
 """
@@ -10,7 +12,9 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from botwarden.errors import Missing, Refused
 from botwarden.exchange.paper.amounts import NotDecimal, TooPrecise, text, units
+from botwarden.exchange.paper.fault_admin import FaultAdmin
 from botwarden.exchange.paper.venue import PaperVenue
 
 HEADER = "X-Paper-Admin"
@@ -44,6 +48,7 @@ class Admin:
         app.router.add_post("/paper/accounts", self._guarded(self._register))
         app.router.add_post("/paper/accounts/reset", self._guarded(self._reset))
         app.router.add_get("/paper/status", self._guarded(self._status))
+        FaultAdmin(self._venue).add_routes(app, self._guarded)
 
     def _guarded(self, handle: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
@@ -55,6 +60,10 @@ class Admin:
                 return await handle(request)
             except (msgspec.DecodeError, NotDecimal, TooPrecise) as wrong:
                 return _problem(HTTPStatus.BAD_REQUEST, str(wrong) or "not an amount")
+            except Missing as missing:
+                return _problem(HTTPStatus.NOT_FOUND, str(missing))
+            except Refused as refused:
+                return _problem(HTTPStatus.CONFLICT, str(refused))
 
         return guarded
 

@@ -1,20 +1,21 @@
 """The way of every REST request: limits, who sends it, the handler, and how it is answered.
 
 All requests pass `Gate.serve`, in this order: the body is read, weight is counted, key and signature and
-time are checked, the handler runs, and what it has changed is on disk before the answer leaves. Faults
-that are ordered for testing belong around `_execute`: before it nothing has happened, after it all has.
+time are checked, the handler runs, and what it has changed is on disk before the answer leaves. A fault
+that is ordered for testing takes a request between the checks and the handler: until then nothing has
+happened.
 """
 
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
-from botwarden.exchange.paper import errors, security
+from botwarden.exchange.paper import answers, errors, fault_rest, security
 from botwarden.exchange.paper.accounts import Account
 from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.limits import header_suffix
@@ -23,8 +24,6 @@ from botwarden.exchange.paper.params import Params, pairs
 from botwarden.exchange.paper.venue import PaperVenue
 
 PREFIX = "/api/v3/"
-
-_encode = msgspec.json.Encoder().encode
 
 _NO_KEY = Account(0, "", "")
 
@@ -99,24 +98,26 @@ class Gate:
         query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
         now_ms = self._venue.clock.now_ms()
         address = request.remote or ""
-        headers: dict[str, str] = {}
         try:
-            params = Params(pairs(query), pairs(body))
+            sent = pairs(query), pairs(body)
+            params = Params(*sent)
             cost = endpoint.weight(params)
             self._venue.weights.spend(address, cost, now_ms)
             key = request.headers.get("X-MBX-APIKEY")
             call = self._admit(endpoint, params, key=key, query=query, body=body, now_ms=now_ms)
-            answer = _json(await self._execute(endpoint, call))
-            if endpoint.is_free:
-                self._venue.weights.give_back(address, cost)
-            if call.counts_orders:
-                headers.update(self._order_counts(call))
         except ApiError as refused:
-            answer = _refusal(refused)
-        used = str(self._venue.weights.used(address, now_ms))
-        headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
-        answer.headers.update(headers)
-        return answer
+            answer = answers.refusal(refused)
+            answer.headers.update(self._used(address))
+            return answer
+        work = partial(self._answer, endpoint, call, address=address, cost=cost)
+        if self._venue.faults.is_empty:
+            return await work()
+        caught = self._venue.faults.catch_request(
+            request.method, path, params=dict(sent[1]) | dict(sent[0]), api_key=key
+        )
+        if caught is None:
+            return await work()
+        return await fault_rest.suffer(caught, request, work, now_ms=now_ms, headers=self._used(address))
 
     def _admit(
         self,
@@ -145,6 +146,20 @@ class Gate:
         call.account = account
         return call
 
+    async def _answer(self, endpoint: Endpoint, call: Call, *, address: str, cost: int) -> web.Response:
+        """Do what is asked for and say so."""
+        headers: dict[str, str] = {}
+        try:
+            answer = answers.as_json(await self._execute(endpoint, call))
+            if endpoint.is_free:
+                self._venue.weights.give_back(address, cost)
+            if call.counts_orders:
+                headers.update(self._order_counts(call))
+        except ApiError as refused:
+            answer = answers.refusal(refused)
+        answer.headers.update(headers | self._used(address))
+        return answer
+
     async def _execute(self, endpoint: Endpoint, call: Call) -> Any:
         try:
             answer = await endpoint.handle(call)
@@ -154,33 +169,19 @@ class Gate:
                 await self._venue.store.settled()
         return answer
 
+    def _used(self, address: str) -> dict[str, str]:
+        used = str(self._venue.weights.used(address, self._venue.clock.now_ms()))
+        return {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+
     def _order_counts(self, call: Call) -> dict[str, str]:
         counts = self._venue.orders.counts(call.account.account_id, call.now_ms)
         return {f"X-MBX-ORDER-COUNT-{header_suffix(window)}": str(count) for window, count in counts.items()}
 
 
-def _json(answer: Any) -> web.Response:
-    return web.Response(body=_encode(answer), content_type="application/json", charset="utf-8")
-
-
-def _refusal(refused: ApiError) -> web.Response:
-    answer = _json({"code": refused.code, "msg": refused.message})
-    answer.set_status(refused.status)
-    if refused.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(refused.retry_after_s)
-    return answer
-
-
 def _nothing_there(path: str, *, known: bool) -> web.Response:
     """Answer like the web server in front of the venue does: not in JSON."""
-    status = HTTPStatus.NOT_FOUND
     if known:
-        status = HTTPStatus.METHOD_NOT_ALLOWED
-    elif re.fullmatch(r"userDataStream(/.*)?", path):
-        status = HTTPStatus.GONE  # Source: Binance spot API, change log, 2026-02-20.
-    text = f"{status.value} {status.phrase}"
-    return web.Response(
-        status=status,
-        text=f"<html><head><title>{text}</title></head><body><center><h1>{text}</h1></center></body></html>",
-        content_type="text/html",
-    )
+        return answers.page(HTTPStatus.METHOD_NOT_ALLOWED)
+    if re.fullmatch(r"userDataStream(/.*)?", path):
+        return answers.page(HTTPStatus.GONE)  # Source: Binance spot API, change log, 2026-02-20.
+    return answers.page(HTTPStatus.NOT_FOUND)

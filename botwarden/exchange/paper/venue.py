@@ -11,6 +11,8 @@ import anyio.to_thread
 from botwarden.exchange.paper import changes
 from botwarden.exchange.paper.amounts import units
 from botwarden.exchange.paper.engine import Engine
+from botwarden.exchange.paper.fault_clock import ShiftedClock
+from botwarden.exchange.paper.fault_plan import FaultPlan
 from botwarden.exchange.paper.instruments import PaperInstrument, default_instruments
 from botwarden.exchange.paper.limits import OrderLimit, WeightLimit
 from botwarden.exchange.paper.market import Market, Trade
@@ -45,6 +47,7 @@ class PaperVenue:
     streams: StreamHub
     weights: WeightLimit
     orders: OrderLimit
+    faults: FaultPlan
 
     async def run_market(self) -> None:
         """Let the market go on, for ever."""
@@ -107,6 +110,8 @@ async def open_venue(options: PaperOptions, clock: ServerClock) -> PaperVenue:
 
 
 def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Source) -> PaperVenue:
+    plan = FaultPlan(ShiftedClock(clock))
+    clock = plan.clock
     position_ms = store.position(source.identity) or source.start_ms
     market = Market(source, position_ms=position_ms, speed=options.speed)
     _continue_trade_ids(market, store)
@@ -129,6 +134,7 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
         streams=streams,
         weights=WeightLimit(options.weight_limit),
         orders=OrderLimit(options.order_limits),
+        faults=plan,
     )
 
 
