@@ -20,7 +20,8 @@ from aiohttp import web
 
 from botwarden.errors import Missing
 from botwarden.exchange.paper.fault_plan import Scheduled, Stage
-from botwarden.exchange.paper.faults import RequestFault
+from botwarden.exchange.paper.fault_view import View
+from botwarden.exchange.paper.faults import Fault, ReadLag
 from botwarden.exchange.paper.venue import PaperVenue
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -48,6 +49,7 @@ class FaultAdmin:
     """The faults of one venue."""
 
     def __init__(self, venue: PaperVenue) -> None:
+        self._venue = venue
         self._plan = venue.faults
 
     def add_routes(self, app: web.Application, guarded: Guard) -> None:
@@ -62,8 +64,13 @@ class FaultAdmin:
         app.router.add_post("/paper/clock", guarded(self._set_clock))
 
     async def _add(self, request: web.Request) -> web.StreamResponse:
-        fault = msgspec.json.decode(await request.read(), type=RequestFault)
-        return web.json_response(self._plan.add(fault).shown(), status=HTTPStatus.CREATED)
+        fault = msgspec.json.decode(await request.read(), type=Fault)
+        scheduled = self._plan.add(fault)
+        if isinstance(fault, ReadLag):
+            await self._venue.store.settled()
+            if not scheduled.is_cleared:
+                scheduled.view = View(self._venue)
+        return web.json_response(scheduled.shown(), status=HTTPStatus.CREATED)
 
     async def _all(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"faults": [scheduled.shown() for scheduled in self._plan.all()]})

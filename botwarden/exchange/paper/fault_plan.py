@@ -15,7 +15,8 @@ import msgspec
 
 from botwarden.errors import Missing, Refused
 from botwarden.exchange.paper.fault_clock import ShiftedClock
-from botwarden.exchange.paper.faults import RequestFault
+from botwarden.exchange.paper.fault_view import View
+from botwarden.exchange.paper.faults import Fault, ReadLag, RequestFault
 
 #: Caught: a fault has taken the call. Executed, refused: what the venue itself has done with it, on disk.
 #: Done: its sender was told, or cut off, and nothing more happens with it.
@@ -26,8 +27,10 @@ STAGES: tuple[Stage, ...] = ("caught", "executed", "refused", "done")
 class Scheduled:
     """One fault and its calls so far."""
 
-    def __init__(self, fault: RequestFault, now_s: float) -> None:
+    def __init__(self, fault: Fault, now_s: float) -> None:
         self.fault = fault
+        #: What a lag shows.
+        self.view: View | None = None
         self.counts: Counter[str] = Counter()
         self._matched = 0
         self._from_s = now_s + fault.after_s
@@ -60,14 +63,15 @@ class Scheduled:
     def clear(self) -> None:
         """Let all go on; the fault is no more."""
         self.is_cleared = True
+        if self.view is not None:
+            self.view.close()
         self.release()
         self._wake()
 
-    def catch(self) -> "Caught":
-        """Take a call."""
-        caught = Caught(self, self._go_on)
-        self.tell("caught")
-        return caught
+    @property
+    def go_on(self) -> anyio.Event:
+        """Set when the calls that are caught now may go on."""
+        return self._go_on
 
     async def reached(self, stage: Stage, count: int) -> None:
         """Return once so many calls have come so far, or the fault was cleared."""
@@ -90,10 +94,10 @@ class Scheduled:
 class Caught:
     """One call that a fault has taken."""
 
-    def __init__(self, scheduled: Scheduled, go_on: anyio.Event) -> None:
-        self.fault = scheduled.fault
+    def __init__(self, scheduled: Scheduled, fault: RequestFault) -> None:
+        self.fault = fault
         self.tell = scheduled.tell
-        self._go_on = go_on
+        self._go_on = scheduled.go_on
 
     async def wait(self) -> None:
         """Wait as the fault says: not at all, for its delay, or until it is released."""
@@ -118,8 +122,8 @@ class FaultPlan:
         """Whether nothing is scheduled."""
         return not self._scheduled
 
-    def add(self, fault: RequestFault) -> Scheduled:
-        """Schedule a fault.
+    def add(self, fault: Fault) -> Scheduled:
+        """Schedule a fault; a lag is given its view afterwards.
 
         Raises:
             Refused: another one has this name.
@@ -165,10 +169,26 @@ class FaultPlan:
         for scheduled in self._scheduled.values():
             fault = scheduled.fault
             if (
-                fault.matches(method, path)
-                and fault.api_key in (None, api_key)
-                and fault.where.items() <= params.items()
+                isinstance(fault, RequestFault)
+                and fault.matches(method, path, params, api_key)
                 and scheduled.takes_next(now_s)
             ):
-                return scheduled.catch()
+                scheduled.tell("caught")
+                return Caught(scheduled, fault)
+        return None
+
+    def view_of(
+        self, method: str, path: str, *, params: Mapping[str, str], api_key: str | None
+    ) -> View | None:
+        """Return what this request reads from in place of the present, if anything."""
+        now_s = self.clock.monotonic()
+        for scheduled in self._scheduled.values():
+            fault = scheduled.fault
+            if (
+                isinstance(fault, ReadLag)
+                and fault.matches(method, path, params, api_key)
+                and scheduled.takes_next(now_s)
+            ):
+                scheduled.tell("caught")
+                return scheduled.view
         return None

@@ -8,6 +8,7 @@ the name of the field; and a fault never says "not executed" of what was.
 """
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import Literal, NamedTuple
@@ -101,10 +102,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _require("for_s", self.for_s is None or 0 < self.for_s <= LONGEST_S, "above 0, at most a day")
 
 
-class RequestFault(
-    Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="request"
-):
-    """What becomes of requests."""
+class OfRequests(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fault that hits requests: which ones."""
 
     #: Method and path below /api/v3/, or WS and the method of the WebSocket API; * and ? stand for
     #: anything: "POST order", "GET *", "WS order.place", "* *".
@@ -113,6 +112,31 @@ class RequestFault(
     where: dict[str, str] = msgspec.field(default_factory=dict)
     #: Only this key's requests.
     api_key: str | None = None
+
+    def check_selection(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        self.check_schedule()
+        _require("on", len(self.on.split(" ")) == 2, "a method and a path, as in 'POST order'")
+
+    def matches(self, method: str, path: str, params: Mapping[str, str], api_key: str | None) -> bool:
+        """Whether this request is meant."""
+        wanted_method, wanted_path = self.on.split(" ")
+        return (
+            fnmatchcase(method, wanted_method)
+            and fnmatchcase(path, wanted_path)
+            and self.api_key in (None, api_key)
+            and self.where.items() <= params.items()
+        )
+
+
+class RequestFault(
+    OfRequests, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="request"
+):
+    """What becomes of requests."""
 
     #: yes: before the answer; no: never; late: after the answer, if the request is still in time then.
     executes: Executes = "yes"
@@ -138,8 +162,7 @@ class RequestFault(
         Raises:
             ValueError: naming the field.
         """
-        self.check_schedule()
-        _require("on", len(self.on.split(" ")) == 2, "a method and a path, as in 'POST order'")
+        self.check_selection()
         _require("delay_s", 0 <= self.delay_s <= LONGEST_S, "0 to a day")
         _require("delay_s", not (self.held and self.delay_s), "either a delay or held, not both")
         made_of_usual = self.answer in _MADE_OF_THE_USUAL
@@ -171,11 +194,6 @@ class RequestFault(
             return status >= 500 or (told is not None and told.is_open)
         return self.answer != "html" or status >= 500 or status == HTTPStatus.FORBIDDEN
 
-    def matches(self, method: str, path: str) -> bool:
-        """Whether requests to this are meant at all."""
-        wanted_method, wanted_path = self.on.split(" ")
-        return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
-
     def refusal(self, now_ms: int) -> ApiError:
         """Return the error that is told. `now_ms`: the venue's time."""
         told, status = ERRORS.get(self.code or 0), self._status()
@@ -196,7 +214,25 @@ class RequestFault(
         return told.status if told is not None else HTTPStatus.BAD_REQUEST
 
 
-Fault = RequestFault
+class ReadLag(
+    OfRequests, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="read_lag"
+):
+    """Reads show what was there when the lag was scheduled; the engine goes on."""
+
+    on: str = "GET *"
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        self.check_selection()
+        _require("on", self.on.startswith(("GET ", "WS ")), "only what reads can lag")
+
+
+Fault = RequestFault | ReadLag
 
 
 def _require(field: str, holds: bool, why: str) -> None:

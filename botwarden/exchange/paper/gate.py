@@ -110,11 +110,14 @@ class Gate:
             answer.headers.update(self._used(address))
             return answer
         work = partial(self._answer, endpoint, call, address=address, cost=cost)
-        if self._venue.faults.is_empty:
+        faults = self._venue.faults
+        if faults.is_empty:
             return await work()
-        caught = self._venue.faults.catch_request(
-            request.method, path, params=dict(sent[1]) | dict(sent[0]), api_key=key
-        )
+        asked: dict[str, Any] = {"params": dict(sent[1]) | dict(sent[0]), "api_key": key}
+        view = faults.view_of(request.method, path, **asked) if endpoint.is_signed else None
+        if view is not None:
+            call.venue, call.account = view.show(call.venue, call.account)
+        caught = faults.catch_request(request.method, path, **asked)
         if caught is None:
             return await work()
         return await fault_rest.suffer(caught, request, work, now_ms=now_ms, headers=self._used(address))

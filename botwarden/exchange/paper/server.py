@@ -45,6 +45,7 @@ async def opened(
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        stack.callback(venue.faults.clear)  # Nothing is held up by a fault from here on.
         site = web.TCPSite(runner, options.host, options.port, backlog=1024)
         await site.start()
         tasks = await stack.enter_async_context(anyio.create_task_group())
