@@ -128,6 +128,40 @@ class PaperAdmin:
         """
         await self._ask("POST", "/paper/clock", {"offset_ms": offset_ms, "drift_ppm": drift_ppm})
 
+    async def change_symbols(
+        self, symbol: str = "*", *, expire_orders: bool = False, **wish: str
+    ) -> list[dict[str, Any]]:
+        """Change `status`, `tick`, `step` or `min_notional` of a symbol, or of all; returns how they are now.
+
+        Raises:
+            Missing: no such symbol.
+            Refused: not understood.
+            Unavailable: no answer.
+        """
+        body = {**wish, "expire_orders": expire_orders}
+        changed: list[dict[str, Any]] = (await self._ask("POST", f"/paper/symbols/{symbol}", body))["symbols"]
+        return changed
+
+    async def delist(self, symbol: str) -> None:
+        """Let a symbol be unknown from now on; its open orders expire.
+
+        Raises:
+            Missing: no such symbol.
+            Unavailable: no answer.
+        """
+        await self._ask("DELETE", f"/paper/symbols/{symbol}", None)
+
+    async def change_balance(self, api_key: str, asset: str, change: str) -> str:
+        """Add to what an account has free, or take away (below zero); returns what is free then.
+
+        Raises:
+            Missing: no such key.
+            Refused: not so much is free.
+            Unavailable: no answer.
+        """
+        body = {"api_key": api_key, "asset": asset, "change": change}
+        return str((await self._ask("POST", "/paper/balances", body))["free"])
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

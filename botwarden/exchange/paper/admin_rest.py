@@ -1,4 +1,4 @@
-"""What only the house may do: accounts are made and wiped here, and faults ordered (see `fault_admin`).
+"""What only the house may do: accounts are made and wiped here, faults are ordered in the modules beside it.
 
 Not part of the venue's protocol.
 
@@ -15,6 +15,7 @@ from aiohttp import web
 from botwarden.errors import Missing, Refused
 from botwarden.exchange.paper.amounts import NotDecimal, TooPrecise, text, units
 from botwarden.exchange.paper.fault_admin import FaultAdmin
+from botwarden.exchange.paper.fault_market import MarketAdmin
 from botwarden.exchange.paper.venue import PaperVenue
 
 HEADER = "X-Paper-Admin"
@@ -49,6 +50,7 @@ class Admin:
         app.router.add_post("/paper/accounts/reset", self._guarded(self._reset))
         app.router.add_get("/paper/status", self._guarded(self._status))
         FaultAdmin(self._venue).add_routes(app, self._guarded)
+        MarketAdmin(self._venue).add_routes(app, self._guarded)
 
     def _guarded(self, handle: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:

@@ -127,6 +127,12 @@ class Engine:
         self._store.write([written, *_holdings(account, split_symbol(known.symbol))])
         return known
 
+    def expire(self, account: Account, order: OrderRecord, reason: str, now_ms: int) -> None:
+        """Take an open order off the book for a reason of the venue's own."""
+        order.expiry_reason = reason
+        written = self._end(account, order, "EXPIRED", now_ms)
+        self._store.write([written, *_holdings(account, split_symbol(order.symbol))])
+
     def on_trade(self, trade: Trade) -> None:
         """Fill the resting orders that a price of the market reaches."""
         resting = self._resting.get(trade.symbol)

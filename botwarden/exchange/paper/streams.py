@@ -135,7 +135,8 @@ class StreamHub:
             day = self._market.day(name)
             if day is not None:
                 event = events.mini_ticker(name, day, now_ms)
-                said.append(event)
+                if not self._is_mute(stream):
+                    said.append(event)
                 self._publish(stream, event)
         if wants_all:
             self._publish("!miniTicker@arr", said)
@@ -168,9 +169,16 @@ class StreamHub:
         known = name.upper() in self._market.symbols and interval in INTERVAL_MS
         return (name.upper(), interval) if known else None
 
+    def _is_mute(self, stream: str) -> bool:
+        """Whether the symbol's status lets nothing be told. Source: Binance spot API, FAQ, glossary."""
+        symbol = self._market.symbols.get(stream.partition("@")[0].upper())
+        if symbol is None:
+            return False
+        return symbol.status == "BREAK" or (symbol.status == "CANCEL_ONLY" and "@kline_" in stream)
+
     def _publish(self, stream: str, event: Any) -> None:
         clients = self._clients.get(stream)
-        if not clients:
+        if not clients or self._is_mute(stream):
             return
         raw = _encode(event).decode()
         wrapped = f'{{"stream":"{stream}","data":{raw}}}'

@@ -119,7 +119,8 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
     streams = StreamHub(market, clock)
 
     def on_trade(trade: Trade) -> None:
-        engine.on_trade(trade)
+        if market.symbols[trade.symbol].is_open:
+            engine.on_trade(trade)
         streams.on_trade(trade)
 
     market.on_trade = on_trade

@@ -1,0 +1,131 @@
+"""What happens to a market and its accounts from outside, on order.
+
+    POST   /paper/symbols/BTCUSDT   {"status": "HALT"}; also tick, step, min_notional, and expire_orders;
+                                    * for all symbols
+    DELETE /paper/symbols/BTCUSDT   delisted: it is not known any more, until the next start
+    POST   /paper/balances          {"api_key": ..., "asset": "BTC", "change": "-0.5"}
+
+TRADING trades. HALT does not, and shows its market; BREAK shows nothing on streams either; CANCEL_ONLY
+shows all but candles. Orders can be cancelled in each. Part of the admin endpoints and shut like them.
+
+The invariant: no change leaves money uncounted: rules keep prices times sizes within eight decimals, and
+a balance cannot be taken below zero.
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from botwarden.errors import Missing, Refused
+from botwarden.exchange.paper import changes
+from botwarden.exchange.paper.amounts import UNIT, text, units
+from botwarden.exchange.paper.instruments import description
+from botwarden.exchange.paper.market import SymbolMarket
+from botwarden.exchange.paper.venue import PaperVenue
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Guard = Callable[[Handler], Handler]
+
+Status = Literal["TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY"]
+
+
+class SymbolWish(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /paper/symbols/NAME: what is not given stays."""
+
+    status: Status | None = None
+    tick: str | None = None
+    step: str | None = None
+    min_notional: str | None = None
+    #: Whether open orders end as EXPIRED, by the exchange.
+    expire_orders: bool = False
+
+
+class BalanceWish(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /paper/balances."""
+
+    api_key: str
+    asset: str
+    #: Added to what is free; below zero: taken away.
+    change: str
+
+
+class MarketAdmin:
+    """The outside forces of one venue."""
+
+    def __init__(self, venue: PaperVenue) -> None:
+        self._venue = venue
+
+    def add_routes(self, app: web.Application, guarded: Guard) -> None:
+        """Put the endpoints into the server."""
+        app.router.add_post("/paper/symbols/{name}", guarded(self._change_symbols))
+        app.router.add_delete("/paper/symbols/{name}", guarded(self._delist))
+        app.router.add_post("/paper/balances", guarded(self._change_balance))
+
+    async def _change_symbols(self, request: web.Request) -> web.StreamResponse:
+        wish = msgspec.json.decode(await request.read(), type=SymbolWish)
+        chosen = self._chosen(request.match_info["name"])
+        for symbol in chosen:
+            self._change(symbol, wish)
+        await self._venue.store.settled()
+        shown = [description(symbol.instrument, symbol.status) for symbol in chosen]
+        return web.json_response({"symbols": shown})
+
+    async def _delist(self, request: web.Request) -> web.StreamResponse:
+        for symbol in self._chosen(request.match_info["name"]):
+            self._expire_orders(symbol)
+            del self._venue.market.symbols[symbol.instrument.symbol]
+        await self._venue.store.settled()
+        return web.json_response({})
+
+    async def _change_balance(self, request: web.Request) -> web.StreamResponse:
+        wish = msgspec.json.decode(await request.read(), type=BalanceWish)
+        account = self._venue.engine.accounts.by_key.get(wish.api_key)
+        if account is None:
+            raise Missing("there is no such key")
+        asset = wish.asset.upper()
+        change = units(wish.change.removeprefix("-")) * (-1 if wish.change.startswith("-") else 1)
+        held = account.holding(asset)
+        if held.free + change < 0:
+            raise Refused(f"change: only {text(held.free)} {asset} are free")
+        held.free += change
+        account.updated_ms = self._venue.clock.now_ms()
+        self._venue.store.write([changes.put_balance(account.account_id, asset, held.free, held.locked)])
+        await self._venue.store.settled()
+        return web.json_response({"asset": asset, "free": text(held.free)}, status=HTTPStatus.OK)
+
+    def _chosen(self, name: str) -> list[SymbolMarket]:
+        known = self._venue.market.symbols
+        if name == "*":
+            return list(known.values())
+        if name not in known:
+            raise Missing(f"there is no symbol {name}")
+        return [known[name]]
+
+    def _change(self, symbol: SymbolMarket, wish: SymbolWish) -> None:
+        before = symbol.instrument
+        rules = before._replace(
+            tick=_units_or(before.tick, wish.tick),
+            step=_units_or(before.step, wish.step),
+            min_notional=_units_or(before.min_notional, wish.min_notional),
+        )
+        shown_tick = self._venue.market.source.instruments[before.symbol].tick
+        if 0 in (rules.tick, rules.step) or rules.tick * rules.step % UNIT or shown_tick * rules.step % UNIT:
+            raise Refused("tick, step: above zero, and with no more than eight decimals between them")
+        symbol.instrument = rules
+        symbol.status = wish.status or symbol.status
+        if wish.expire_orders:
+            self._expire_orders(symbol)
+
+    def _expire_orders(self, symbol: SymbolMarket) -> None:
+        now_ms, engine = self._venue.clock.now_ms(), self._venue.engine
+        for account in engine.accounts.by_id.values():
+            for order in list(account.open_orders.values()):
+                if order.symbol == symbol.instrument.symbol:
+                    engine.expire(account, order, "EXCHANGE_CANCELED", now_ms)
+
+
+def _units_or(known: int, wish: str | None) -> int:
+    return known if wish is None else units(wish)
