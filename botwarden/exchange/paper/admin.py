@@ -10,8 +10,8 @@ import msgspec
 
 from botwarden.errors import Missing, Refused, Unavailable
 from botwarden.exchange.paper.admin_rest import HEADER
-from botwarden.exchange.paper.fault_plan import Stage
-from botwarden.exchange.paper.faults import Fault
+from botwarden.exchange.paper.fault_events import How
+from botwarden.exchange.paper.fault_plan import Fault, Stage
 
 TIMEOUT_S = 10.0
 
@@ -119,6 +119,18 @@ class PaperAdmin:
             Unavailable: no answer.
         """
         await self._ask("DELETE", "/paper/faults" if name is None else f"/paper/faults/{name}", None)
+
+    async def end_streams(
+        self, on: str = "*", *, how: How = "close", code: int = 1001, reason: str = ""
+    ) -> int:
+        """End the connections that have a stream like this at once; returns how many there were.
+
+        Raises:
+            Refused: the code cannot be sent.
+            Unavailable: no answer.
+        """
+        body = {"on": on, "how": how, "code": code, "reason": reason}
+        return int((await self._ask("POST", "/paper/streams/end", body))["ended"])
 
     async def set_clock(self, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
         """Let the exchange's clock be so far ahead, or behind below zero, and drift.

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from botwarden.errors import Missing, Refused
-from botwarden.exchange.paper.amounts import NotDecimal, TooPrecise, text, units
+from botwarden.exchange.paper.amounts import text, units
 from botwarden.exchange.paper.fault_admin import FaultAdmin
 from botwarden.exchange.paper.fault_market import MarketAdmin
 from botwarden.exchange.paper.venue import PaperVenue
@@ -60,7 +60,7 @@ class Admin:
                 return _problem(HTTPStatus.FORBIDDEN, "the admin token is missing or wrong")
             try:
                 return await handle(request)
-            except (msgspec.DecodeError, NotDecimal, TooPrecise) as wrong:
+            except (msgspec.DecodeError, ValueError) as wrong:
                 return _problem(HTTPStatus.BAD_REQUEST, str(wrong) or "not an amount")
             except Missing as missing:
                 return _problem(HTTPStatus.NOT_FOUND, str(missing))

@@ -6,6 +6,7 @@
                                                 answers once so many calls have come so far, or in vain
     POST   /paper/faults/NAME/release           the calls that are held now go on
     DELETE /paper/faults[/NAME]                 clear: what waits goes on, nothing more is hit
+    POST   /paper/streams/end                   {"on": "*@trade", "how": "close", "code": 1001}: at once
     POST   /paper/clock                         {"offset_ms": -1270, "drift_ppm": 0}
 
 Part of the admin endpoints and shut like them. The invariant: who asks to wait is answered in time.
@@ -19,9 +20,10 @@ import msgspec
 from aiohttp import web
 
 from botwarden.errors import Missing
-from botwarden.exchange.paper.fault_plan import Scheduled, Stage
+from botwarden.exchange.paper.fault_events import Ending, How, StreamFault
+from botwarden.exchange.paper.fault_plan import Fault, Scheduled, Stage
 from botwarden.exchange.paper.fault_view import View
-from botwarden.exchange.paper.faults import Fault, ReadLag
+from botwarden.exchange.paper.faults import ReadLag
 from botwarden.exchange.paper.venue import PaperVenue
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -45,6 +47,15 @@ class Wait(msgspec.Struct, forbid_unknown_fields=True):
     within_s: float = 10.0
 
 
+class EndWish(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /paper/streams/end: connections with a stream like `on`, none left out."""
+
+    on: str = "*"
+    how: How = "close"
+    code: int = 1001
+    reason: str = ""
+
+
 class FaultAdmin:
     """The faults of one venue."""
 
@@ -61,6 +72,7 @@ class FaultAdmin:
         app.router.add_get(one, guarded(self._wait))
         app.router.add_delete(one, guarded(self._clear))
         app.router.add_post(one + "/release", guarded(self._release))
+        app.router.add_post("/paper/streams/end", guarded(self._end_streams))
         app.router.add_post("/paper/clock", guarded(self._set_clock))
 
     async def _add(self, request: web.Request) -> web.StreamResponse:
@@ -96,6 +108,13 @@ class FaultAdmin:
     async def _clear_all(self, _request: web.Request) -> web.StreamResponse:
         self._plan.clear()
         return web.json_response({})
+
+    async def _end_streams(self, request: web.Request) -> web.StreamResponse:
+        wish = msgspec.json.decode(await request.read(), type=EndWish)
+        if wish.how == "close":
+            StreamFault(on=wish.on, effect="close", code=wish.code, reason=wish.reason)  # Raises.
+        ended = self._venue.streams.end_all(wish.on, Ending(wish.how, wish.code, wish.reason))
+        return web.json_response({"ended": ended})
 
     async def _set_clock(self, request: web.Request) -> web.StreamResponse:
         wish = msgspec.json.decode(await request.read(), type=ClockWish)

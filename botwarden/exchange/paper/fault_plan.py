@@ -5,18 +5,24 @@ who ask to. The invariant: a call that was caught is counted before anything bec
 that is held goes on when its fault is released or cleared, whichever it is.
 """
 
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 import anyio
 import msgspec
 
 from botwarden.errors import Missing, Refused
 from botwarden.exchange.paper.fault_clock import ShiftedClock
+from botwarden.exchange.paper.fault_events import ConnectionFault, StreamFault
 from botwarden.exchange.paper.fault_view import View
-from botwarden.exchange.paper.faults import Fault, ReadLag, RequestFault
+from botwarden.exchange.paper.faults import ReadLag, RequestFault, Schedule
+
+Fault = RequestFault | ReadLag | StreamFault | ConnectionFault
+
+F = TypeVar("F", bound=Schedule)
 
 #: Caught: a fault has taken the call. Executed, refused: what the venue itself has done with it, on disk.
 #: Done: its sender was told, or cut off, and nothing more happens with it.
@@ -38,6 +44,7 @@ class Scheduled:
         self._rng = random.Random(fault.seed)  # noqa: S311 - chance that repeats is what is asked for
         self._go_on = anyio.Event()
         self._changed = anyio.Event()
+        self._later: list[Callable[[], None]] = []
         self.is_cleared = False
 
     def takes_next(self, now_s: float) -> bool:
@@ -59,6 +66,13 @@ class Scheduled:
         """Let the calls that wait now go on."""
         self._go_on.set()
         self._go_on = anyio.Event()
+        later, self._later = self._later, []
+        for do in later:
+            do()
+
+    def when_released(self, do: Callable[[], None]) -> None:
+        """Do something at the next release."""
+        self._later.append(do)
 
     def clear(self) -> None:
         """Let all go on; the fault is no more."""
@@ -108,6 +122,38 @@ class Caught:
                 await self._go_on.wait()
 
 
+class CaughtEvent:
+    """One event that a fault has taken."""
+
+    def __init__(self, scheduled: Scheduled, fault: StreamFault) -> None:
+        self.fault = fault
+        self.tell = scheduled.tell
+        #: Set when a connection that was made deaf may end.
+        self.go_on = scheduled.go_on
+        self._scheduled = scheduled
+
+    def later(self, tell: Callable[[], None]) -> None:
+        """Tell the event when the fault lets it go."""
+
+        def done() -> None:
+            tell()
+            self.tell("done")
+
+        if self.fault.held:
+            self._scheduled.when_released(done)
+        else:
+            asyncio.get_running_loop().call_later(self.fault.delay_s, done)
+
+
+class CaughtConnection:
+    """One connection that a fault has taken."""
+
+    def __init__(self, scheduled: Scheduled, fault: ConnectionFault) -> None:
+        self.fault = fault
+        self.tell = scheduled.tell
+        self.go_on = scheduled.go_on
+
+
 class FaultPlan:
     """All faults of one venue. The first one scheduled that takes a call has it; later ones do not see it."""
 
@@ -116,11 +162,17 @@ class FaultPlan:
         self.clock = clock
         self._scheduled: dict[str, Scheduled] = {}
         self._drawn = 0
+        self._all_cleared = anyio.Event()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is scheduled."""
         return not self._scheduled
+
+    @property
+    def all_cleared(self) -> anyio.Event:
+        """Set when all is cleared the next time."""
+        return self._all_cleared
 
     def add(self, fault: Fault) -> Scheduled:
         """Schedule a fault; a lag is given its view afterwards.
@@ -160,35 +212,39 @@ class FaultPlan:
         for scheduled in gone:
             del self._scheduled[scheduled.fault.name]
             scheduled.clear()
+        if name is None:
+            self._all_cleared.set()
+            self._all_cleared = anyio.Event()
 
     def catch_request(
         self, method: str, path: str, *, params: Mapping[str, str], api_key: str | None
     ) -> Caught | None:
         """Return the fault that takes this request, if any does."""
-        now_s = self.clock.monotonic()
-        for scheduled in self._scheduled.values():
-            fault = scheduled.fault
-            if (
-                isinstance(fault, RequestFault)
-                and fault.matches(method, path, params, api_key)
-                and scheduled.takes_next(now_s)
-            ):
-                scheduled.tell("caught")
-                return Caught(scheduled, fault)
-        return None
+        found = self._first(RequestFault, lambda fault: fault.matches(method, path, params, api_key))
+        return None if found is None else Caught(*found)
 
     def view_of(
         self, method: str, path: str, *, params: Mapping[str, str], api_key: str | None
     ) -> View | None:
         """Return what this request reads from in place of the present, if anything."""
+        found = self._first(ReadLag, lambda fault: fault.matches(method, path, params, api_key))
+        return None if found is None else found[0].view
+
+    def catch_event(self, stream: str, event: Any) -> CaughtEvent | None:
+        """Return the fault that takes this event, if any does."""
+        found = self._first(StreamFault, lambda fault: fault.matches(stream, event))
+        return None if found is None else CaughtEvent(*found)
+
+    def catch_connection(self, path: str) -> CaughtConnection | None:
+        """Return the fault that takes this new websocket, if any does."""
+        found = self._first(ConnectionFault, lambda fault: fault.matches(path))
+        return None if found is None else CaughtConnection(*found)
+
+    def _first(self, kind: type[F], matches: Callable[[F], bool]) -> tuple[Scheduled, F] | None:
         now_s = self.clock.monotonic()
         for scheduled in self._scheduled.values():
             fault = scheduled.fault
-            if (
-                isinstance(fault, ReadLag)
-                and fault.matches(method, path, params, api_key)
-                and scheduled.takes_next(now_s)
-            ):
+            if isinstance(fault, kind) and matches(fault) and scheduled.takes_next(now_s):
                 scheduled.tell("caught")
-                return scheduled.view
+                return scheduled, fault
         return None

@@ -94,12 +94,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             ValueError: naming the field.
         """
-        _require("name", _NAME.fullmatch(self.name) is not None, "letters, digits and -_. only, at most 100")
-        _require("nth", self.nth >= 1, "counts from 1")
-        _require("times", self.times is None or self.times >= 1, "at least 1, or null for no end")
-        _require("probability", 0 < self.probability <= 1, "above 0 and at most 1")
-        _require("after_s", 0 <= self.after_s <= LONGEST_S, "0 to a day")
-        _require("for_s", self.for_s is None or 0 < self.for_s <= LONGEST_S, "above 0, at most a day")
+        require("name", _NAME.fullmatch(self.name) is not None, "letters, digits and -_. only, at most 100")
+        require("nth", self.nth >= 1, "counts from 1")
+        require("times", self.times is None or self.times >= 1, "at least 1, or null for no end")
+        require("probability", 0 < self.probability <= 1, "above 0 and at most 1")
+        require("after_s", 0 <= self.after_s <= LONGEST_S, "0 to a day")
+        require("for_s", self.for_s is None or 0 < self.for_s <= LONGEST_S, "above 0, at most a day")
 
 
 class OfRequests(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,7 +120,7 @@ class OfRequests(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
             ValueError: naming the field.
         """
         self.check_schedule()
-        _require("on", len(self.on.split(" ")) == 2, "a method and a path, as in 'POST order'")
+        require("on", len(self.on.split(" ")) == 2, "a method and a path, as in 'POST order'")
 
     def matches(self, method: str, path: str, params: Mapping[str, str], api_key: str | None) -> bool:
         """Whether this request is meant."""
@@ -163,28 +163,28 @@ class RequestFault(
             ValueError: naming the field.
         """
         self.check_selection()
-        _require("delay_s", 0 <= self.delay_s <= LONGEST_S, "0 to a day")
-        _require("delay_s", not (self.held and self.delay_s), "either a delay or held, not both")
+        require("delay_s", 0 <= self.delay_s <= LONGEST_S, "0 to a day")
+        require("delay_s", not (self.held and self.delay_s), "either a delay or held, not both")
         made_of_usual = self.answer in _MADE_OF_THE_USUAL
-        _require(
+        require(
             "answer", not made_of_usual or self.executes == "yes", "only what executes has a usual answer"
         )
-        _require("waits", self.waits == "before" or self.executes == "yes", "only what executes has an after")
+        require("waits", self.waits == "before" or self.executes == "yes", "only what executes has an after")
         self._check_error()
 
     def _check_error(self) -> None:
         is_error, is_page = self.answer == "error", self.answer == "html"
-        _require("code", is_error == (self.code is not None), "for the answer 'error', and only there")
-        _require("status", not is_page or self.status is not None, "a page has to have one")
-        _require("status", self.status is None or is_error or is_page, "only for 'error' and 'html'")
-        _require("status", self.status is None or 400 <= self.status <= 599, "400 to 599")
-        _require("message", self.message is None or is_error, "only for the answer 'error'")
-        _require("message", not is_error or self.code in ERRORS or bool(self.message), "for an unusual code")
-        _require(
+        require("code", is_error == (self.code is not None), "for the answer 'error', and only there")
+        require("status", not is_page or self.status is not None, "a page has to have one")
+        require("status", self.status is None or is_error or is_page, "only for 'error' and 'html'")
+        require("status", self.status is None or 400 <= self.status <= 599, "400 to 599")
+        require("message", self.message is None or is_error, "only for the answer 'error'")
+        require("message", not is_error or self.code in ERRORS or bool(self.message), "for an unusual code")
+        require(
             "retry_after_s", self.retry_after_s is None or is_error or is_page, "only for an error or page"
         )
-        _require("retry_after_s", (self.retry_after_s or 0) >= 0, "at least 0")
-        _require("executes", self.executes == "no" or self._is_open(), "this answer says it was not executed")
+        require("retry_after_s", (self.retry_after_s or 0) >= 0, "at least 0")
+        require("executes", self.executes == "no" or self._is_open(), "this answer says it was not executed")
 
     def _is_open(self) -> bool:
         """Whether the answer leaves open what has become of the request, or tells the truth."""
@@ -229,12 +229,14 @@ class ReadLag(
             ValueError: naming the field.
         """
         self.check_selection()
-        _require("on", self.on.startswith(("GET ", "WS ")), "only what reads can lag")
+        require("on", self.on.startswith(("GET ", "WS ")), "only what reads can lag")
 
 
-Fault = RequestFault | ReadLag
+def require(field: str, holds: bool, why: str) -> None:
+    """Refuse a field unless its rule holds.
 
-
-def _require(field: str, holds: bool, why: str) -> None:
+    Raises:
+        ValueError: naming the field.
+    """
     if not holds:
         raise ValueError(f"{field}: {why}")

@@ -3,6 +3,7 @@
 Source: Binance spot API, WebSocket streams, general information and limits.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,8 @@ import anyio
 import msgspec
 from aiohttp import web
 
+from botwarden.exchange.paper import fault_sockets
+from botwarden.exchange.paper.fault_events import Ending
 from botwarden.exchange.paper.streams import Client, StreamHub
 from botwarden.exchange.paper.times import ServerClock
 
@@ -39,20 +42,42 @@ class StreamSocket:
         self._heard_at = clock.monotonic()
         self._second, self._messages = 0, 0
 
-    async def serve(self, request: web.Request, streams: list[str]) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request, streams: list[str]) -> web.StreamResponse:
         """Serve the connection until either side ends it."""
+        faults = self._hub.faults
+        caught = None if faults.is_empty else faults.catch_connection(request.path)
+        if caught is not None and caught.fault.effect != "deaf":
+            caught.tell("done")
+            return fault_sockets.turned_away(caught.fault, request)
         await self._socket.prepare(request)
         self._hub.subscribe(self._client, streams)
+        if caught is not None:
+            self._client.end(Ending("deaf"), caught.go_on)
         try:
             async with anyio.create_task_group() as group:
                 for part in (self._send, self._receive, self._ping, self._end_when_dropped):
                     group.start_soon(self._until_over, part, group.cancel_scope)
+            await self._end_as_told(request)
         finally:
             self._hub.leave(self._client)
             if self._client.dropped.is_set() and request.transport is not None:
                 # Nothing more will be read from us: waiting for a closing handshake would hold memory.
                 request.transport.abort()
         return self._socket
+
+    async def _end_as_told(self, request: web.Request) -> None:
+        """End the connection as a fault says, if one does."""
+        client = self._client
+        if client.ending is None or client.until is None:
+            return
+        now_ms = self._clock.now_ms()
+        with suppress(ConnectionError):
+            await fault_sockets.finish(
+                self._socket, request, client.ending, is_combined=client.is_combined, now_ms=now_ms
+            )
+        if client.ending.how == "deaf":
+            self._hub.leave(client)
+            await client.until.wait()
 
     async def _until_over(self, part: Any, scope: anyio.CancelScope) -> None:
         try:
@@ -144,11 +169,11 @@ def _refusal(code: int, message: str, request_id: int | str | None) -> Any:
 def add_routes(app: web.Application, hub: StreamHub, clock: ServerClock) -> None:
     """Put the stream endpoints into the server."""
 
-    async def raw(request: web.Request) -> web.WebSocketResponse:
+    async def raw(request: web.Request) -> web.StreamResponse:
         names = [name for name in request.match_info.get("names", "").split("/") if name]
         return await StreamSocket(hub, clock, Client(is_combined=False)).serve(request, names)
 
-    async def combined(request: web.Request) -> web.WebSocketResponse:
+    async def combined(request: web.Request) -> web.StreamResponse:
         names = [name for name in request.query.get("streams", "").split("/") if name]
         return await StreamSocket(hub, clock, Client(is_combined=True)).serve(request, names)
 

@@ -6,14 +6,17 @@ lets it fill up is dropped. A message is written once, however many read it.
 
 import asyncio
 from collections import defaultdict
+from fnmatch import fnmatchcase
 from typing import Any
 
 import anyio
 import msgspec
 
-from botwarden.exchange.paper import events
+from botwarden.exchange.paper import events, fault_sockets
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
 from botwarden.exchange.paper.book import Book
+from botwarden.exchange.paper.fault_events import Ending
+from botwarden.exchange.paper.fault_plan import FaultPlan
 from botwarden.exchange.paper.market import Closed, Market, Trade
 from botwarden.exchange.paper.times import ServerClock
 
@@ -33,8 +36,11 @@ class Client:
         self.is_combined = is_combined
         self.streams: set[str] = set()
         self.queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=QUEUE)
-        #: Set when the client was too slow.
+        #: Set when the client was too slow, or its connection is to end as a fault says.
         self.dropped = asyncio.Event()
+        self.ending: Ending | None = None
+        #: When a connection that was made deaf may go.
+        self.until: anyio.Event | None = None
 
     def offer(self, message: str) -> None:
         """Queue a message, or drop the client."""
@@ -43,11 +49,18 @@ class Client:
         except asyncio.QueueFull:
             self.dropped.set()
 
+    def end(self, ending: Ending, until: anyio.Event) -> None:
+        """Let the connection end in this way."""
+        if not self.dropped.is_set():
+            self.ending, self.until = ending, until
+            self.dropped.set()
+
 
 class StreamHub:
     """All subscriptions of one market."""
 
-    def __init__(self, market: Market, clock: ServerClock) -> None:
+    def __init__(self, market: Market, clock: ServerClock, faults: FaultPlan) -> None:
+        self.faults = faults
         self._market = market
         self._clock = clock
         self._clients: defaultdict[str, set[Client]] = defaultdict(set)
@@ -73,6 +86,17 @@ class StreamHub:
             if not self._clients[stream]:
                 del self._clients[stream]
                 self._said.pop(stream, None)
+
+    def end_all(self, pattern: str, ending: Ending) -> int:
+        """End the connections that have a stream like this; returns how many."""
+        hit = {
+            client
+            for stream, clients in self._clients.items()
+            if fnmatchcase(stream, pattern)
+            for client in clients
+        }
+        self._end(hit, ending, self.faults.all_cleared)
+        return len(hit)
 
     def leave(self, client: Client) -> None:
         """Forget a client."""
@@ -181,6 +205,22 @@ class StreamHub:
         if not clients or self._is_mute(stream):
             return
         raw = _encode(event).decode()
+        caught = None if self.faults.is_empty else self.faults.catch_event(stream, event)
+        if caught is None:
+            self._tell(stream, raw)
+            return
+        fault_sockets.deliver(
+            caught,
+            raw,
+            tell=lambda message: self._tell(stream, message),
+            end=lambda ending: self._end(clients, ending, caught.go_on),
+        )
+
+    def _tell(self, stream: str, raw: str) -> None:
         wrapped = f'{{"stream":"{stream}","data":{raw}}}'
-        for client in clients:
+        for client in self._clients.get(stream, ()):
             client.offer(wrapped if client.is_combined else raw)
+
+    def _end(self, clients: set[Client], ending: Ending, until: anyio.Event) -> None:
+        for client in clients:
+            client.end(ending, until)

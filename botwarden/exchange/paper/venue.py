@@ -116,7 +116,7 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
     market = Market(source, position_ms=position_ms, speed=options.speed)
     _continue_trade_ids(market, store)
     engine = Engine(market, store, _balances(options.starting_balances))
-    streams = StreamHub(market, clock)
+    streams = StreamHub(market, clock, plan)
 
     def on_trade(trade: Trade) -> None:
         if market.symbols[trade.symbol].is_open:

@@ -50,7 +50,7 @@ async def test_what_streams_tell_then(
     open_house: OpenHouse, status: str, streams: set[str], silent: set[str]
 ) -> None:
     """A halted market is shown, a broken one is not; one that only cancels has no candles."""
-    async with open_house(speed=60.0) as house, PaperAdmin(house.origin, TOKEN) as admin:
+    async with open_house(speed=300.0) as house, PaperAdmin(house.origin, TOKEN) as admin:
         await admin.change_symbols("BTCUSDT", status=status)
         wanted = ["ethusdt@kline_1m", "ethusdt@trade", *streams, *silent]
         url = f"{house.origin}/stream?streams={'/'.join(wanted)}"
@@ -96,7 +96,7 @@ async def test_delisted(house: House, admin: PaperAdmin) -> None:
 
 
 async def test_maintenance(house: House, admin: PaperAdmin) -> None:
-    """All symbols are shut, open orders expire, new ones hear that trading is not enabled; then it is over."""
+    """All symbols are shut, open orders expire, new ones hear that trading is not enabled."""
     resting = await house.client.order_limit_buy(**BUY, price="50000")
     await admin.change_symbols(status="BREAK", expire_orders=True)
     refusal = RequestFault(
