@@ -135,9 +135,12 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         await self._take_up(rows)
 
     async def _take_up(self, rows: Sequence[BotRow]) -> None:
-        """Spawn the bots: positions first, because their stops must be watched before anything else."""
+        """Spawn the bots: positions first, because their stops must be watched before anything else.
+
+        A new bot that nobody has claimed yet has no term to commit under: the next sweep claims it first.
+        """
         for row in sorted(rows, key=_urgency):
-            if row.config.id not in self._bots:
+            if row.config.id not in self._bots and row.state.term > 0:
                 ref = await self.context.spawn(self._spec(row))
                 self.context.watch(ref)
                 self._bots[row.config.id] = ref
@@ -178,11 +181,11 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
             return
         try:
             async with self._surroundings.database.begin() as tx:
-                await claim_new_bots(tx, replica_id)
+                claimed = await claim_new_bots(tx, replica_id)
                 moved = await changed_since(tx, replica_id, SWEEP_BACK_S)
         except Unavailable:
             return
-        strangers = []
+        strangers = [bot_id for bot_id in claimed if bot_id not in self._bots]
         for bot_id, version in moved:
             if (ref := self._bots.get(bot_id)) is not None:
                 ref.tell(Swept(version=version))
@@ -194,7 +197,8 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         try:
             await self._take_up(await read_rows(self._surroundings.database, bot_ids))
         except Unavailable:
-            return  # They are met again by the next sweep.
+            # The next sweep reads their slots, however long it takes until it can.
+            self._unread |= self._slots & {slot_of(bot_id) for bot_id in bot_ids}
 
     async def _quarantine(self, bot_id: BotId, reason: str) -> None:
         """Commit the quarantine, then run the bot again with its guard alone."""

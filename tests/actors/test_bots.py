@@ -1,0 +1,135 @@
+"""The bots of a replica: none forgotten, none disturbed by another's crash, positions first."""
+
+from decimal import Decimal
+
+import pytest
+
+from botwarden.actors.bots import Take
+from botwarden.actors.market_feed import PriceTouched
+from botwarden.trading.bot import HaltedBy, Status
+from botwarden.trading.decisions import Signal, StartRequested
+from tests.actors.doors import Step
+from tests.actors.house import CRASHED_PRICE, House, Life, is_open, is_settled
+
+pytestmark = pytest.mark.anyio
+
+#: No price: whoever computes with it crashes.
+POISON = PriceTouched(price_quote=None)
+
+
+def poison(life: Life, bot) -> None:
+    """Let the bot's actor meet a bug."""
+    assert life.bot(bot).tell(POISON)
+
+
+async def test_a_bot_that_nobody_claimed_is_not_taken_up(house):
+    """A bot that was created after its slot was taken is claimed before it runs, and never disappears."""
+    life = await house.begin()
+    bot = await house.add_bot()
+    life.bots.tell(Take(slots=life.standing.slots))
+    await house.pass_time(1.5)
+    name = f"bot:{bot.config.id}"
+    await house.once(lambda: life.actor(name))
+    await house.obey(life, bot, StartRequested(at=house.world.clock.now()))
+    await house.until(bot, lambda state: state.status == Status.RUNNING)
+    assert (await house.state(bot)).term > 0
+    assert life.actor(name).restarts == 0
+
+
+async def test_a_crash_stays_small(house):
+    """A bot that crashes is started again from its row; its neighbour trades on meanwhile."""
+    life = await house.begin()
+    bot, neighbour = await house.holding(life), await house.running(life)
+    poison(life, bot)
+    await house.once(lambda: life.crashes)
+    assert life.actor(f"bot:{bot.config.id}").state == "resting"
+    life.signal(neighbour, Signal.BUY)
+    await house.until(neighbour, is_settled(1))
+    house.world.say(CRASHED_PRICE)
+    await house.until(neighbour, is_settled(2))
+    assert not is_open(await house.state(bot))
+    state = await house.until(bot, is_settled(2), passing=True)
+    assert not state.in_position
+    assert [crash.name for crash in life.crashes] == [f"bot:{bot.config.id}"]
+    assert life.actor(f"bot:{neighbour.config.id}").restarts == 0
+    await house.check_books(life)
+
+
+async def test_a_crash_with_an_order_in_flight(house):
+    """An actor that crashes while its order is at the venue books the answer in its next life."""
+    life = await house.begin()
+    bot = await house.running(life)
+    stop = life.doors.hold(Step.ANSWERED)
+    life.signal(bot, Signal.BUY)
+    await stop.meet()
+    poison(life, bot)
+    await house.once(lambda: life.crashes)
+    stop.release()
+    state = await house.until(bot, is_settled(1), passing=True)
+    assert state.in_position
+    assert len(life.doors.placed) == len(await house.venue_orders(life)) == 1
+    await house.check_books(life)
+
+
+async def crash_often(house: House, life: Life, bot) -> None:
+    """Let the bot crash six times within a minute."""
+    for crash in range(1, 7):
+        await house.once(lambda: life.actor(f"bot:{bot.config.id}").state == "running", passing=True)
+        poison(life, bot)
+        await house.once(lambda number=crash: len(life.crashes) == number, passing=True)
+
+
+async def test_the_sixth_crash_is_one_too_many(house):
+    """More than five crashes within a minute quarantine a bot: its guard works on, its strategy not."""
+    life = await house.begin()
+    bot = await house.holding(life)
+    flat = await house.running(life)
+    await crash_often(house, life, bot)
+    state = await house.until(bot, lambda state: state.status == Status.ERROR_CRASHED, passing=True)
+    assert (state.halted_by, state.is_active) == (HaltedBy.SYSTEM, True)
+    await house.once(lambda: life.watches(bot)[-1].thresholds.sell_at_or_below)
+    assert life.watches(bot)[-1].signal is None
+    life.signal(bot, Signal.SELL)
+    house.world.say(CRASHED_PRICE)
+    state = await house.until(bot, is_settled(2), passing=True)
+    assert [order.reason for order in await house.orders(bot)] == ["signal", "stop_loss"]
+    assert (state.in_position, state.status) == (False, Status.ERROR_CRASHED)
+    life.signal(bot, Signal.BUY)
+    await house.pass_time(1)
+    assert (await house.state(bot)).orders_made == 2
+    assert (await house.state(flat)).status == Status.RUNNING
+    await house.check_books(life)
+
+
+async def test_its_owner_lifts_the_quarantine(house):
+    """A start lifts the quarantine, and the strategy is heard again."""
+    life = await house.begin()
+    bot = await house.running(life)
+    await crash_often(house, life, bot)
+    await house.until(bot, lambda state: state.status == Status.ERROR_CRASHED, passing=True)
+    await house.obey(life, bot, StartRequested(at=house.world.clock.now()))
+    await house.until(bot, lambda state: state.status == Status.RUNNING, passing=True)
+    assert life.watches(bot)[-1].signal is not None
+    life.signal(bot, Signal.BUY)
+    await house.until(bot, is_settled(1), passing=True)
+
+
+async def test_positions_are_watched_first(house):
+    """After a restart the stops of positions are armed before any other bot asks for prices."""
+    life = await house.begin()
+    flat = [await house.running(life), await house.running(life)]
+    holding = await house.holding(life)
+    in_flight = await house.running(life)
+    stop = life.doors.hold(Step.ANSWERED)
+    life.signal(in_flight, Signal.BUY)
+    await stop.meet()
+    stops = (await house.state(holding)).stop_loss_price
+    await life.crash()
+    following = await house.begin()
+    await house.until(in_flight, is_settled(1))
+    await house.once(lambda: all(following.watches(bot) for bot in flat))
+    order = list(dict.fromkeys(watch.bot_id for watch in following.asked))
+    assert order[:2] == [holding.config.id, in_flight.config.id]
+    first = following.watches(holding)[0]
+    assert first.thresholds.sell_at_or_below == stops == Decimal(stops)
+    assert following.watches(in_flight)[-1].thresholds.sell_at_or_below is not None
