@@ -25,6 +25,8 @@ from botwarden.trading.orders import Order
 class Step(StrEnum):
     """Places on the path of an order, in its direction."""
 
+    #: Of any commit: what it is about is not known yet.
+    DECIDED = "before a commit begins"
     INTENT_WRITTEN = "before the intent's commit"
     INTENT_COMMITTED = "after the intent's commit"
     SENDING = "before the request leaves"
@@ -64,10 +66,23 @@ class Stop:
             raise self._raises
 
 
+class News:
+    """Rings whenever something was committed."""
+
+    def __init__(self) -> None:
+        self.next = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake who waits for the next."""
+        self.next.set()
+        self.next = anyio.Event()
+
+
 @dataclass
 class Doors:
     """What a life has passed, and where it is to be held."""
 
+    news: News = field(default_factory=News)
     #: Client order ids, as `place` was called with them.
     placed: list[str] = field(default_factory=list)
     #: How many bots each commit of the committer changed.
@@ -113,12 +128,14 @@ class CommitterDatabase:
     async def begin(self) -> AsyncIterator[Transaction]:
         """As the database does."""
         with self._doors.passing():
+            await self._doors.step(Step.DECIDED)
             async with self._database.begin() as tx:
                 yield tx
                 changed, statuses = (await tx.execute(_WRITTEN)).one()
                 written, committed = _steps_of(statuses or [])
                 await self._doors.step(written)
             self._doors.batches.append(changed)
+            self._doors.news.ring()
             await self._doors.step(committed)
 
 

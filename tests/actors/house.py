@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import msgspec
+from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 
 from botwarden.actors.announcer import AnnouncerActor
@@ -42,16 +43,18 @@ from botwarden.persistence.cache import JsonCache
 from botwarden.persistence.database import Database
 from botwarden.persistence.installation import read_tag
 from botwarden.persistence.ledger import read_books, read_traded_accounts
+from botwarden.persistence.open_orders import read_open_orders
 from botwarden.persistence.slots import ReplicaLock
 from botwarden.persistence.tables import SLOT_COUNT
 from botwarden.runtime import Actor, ChildSpec, Ref, System
-from botwarden.runtime.testing import Crash
+from botwarden.runtime.testing import Crash, Stage
 from botwarden.trading.bot import ApiKeyId, BotId, BotState, Status, UserId, Venue
 from botwarden.trading.decisions import Signal, StartRequested
 from botwarden.trading.ledger import compare_books
 from botwarden.trading.machine import Input, decide
+from botwarden.trading.orders import Order
 from botwarden.wiring import secret_opener
-from tests.actors.doors import CommitterDatabase, Doors, WatchedExchange
+from tests.actors.doors import CommitterDatabase, Doors, News, WatchedExchange
 from tests.actors.world import World
 from tests.persistence.examples import VAULT, new_bot, rows
 
@@ -113,7 +116,7 @@ class Life:
     redis_url: str
     world: World
     stream_rules: StreamRules
-    doors: Doors = field(default_factory=Doors)
+    doors: Doors
     standing: Standing = field(default_factory=Standing)
     board: FeedBoard = field(default_factory=dict)
     #: What bots asked the feeds for, oldest first.
@@ -151,7 +154,7 @@ class Life:
             async with System.open("life", clock=clock, seed=7, on_crash=note) as system:
                 root = await system.spawn(ChildSpec(name="root", start=lambda: _Root(self, surroundings)))
                 self.bots.tell(Take(slots=self.standing.slots))
-                self.tree = system.tree
+                self.stage = Stage(root, system, clock, self.crashes)
                 task_status.started()
                 await self._over.wait()
                 root.cell.request_stop()
@@ -186,7 +189,7 @@ class Life:
 
     def actor(self, name: str) -> Any:
         """Return a look at the actor of that name, if it lives."""
-        found = [self.tree()]
+        found = [self.stage.system.tree()]
         for view in found:
             found.extend(view.children)
         return next((view for view in found if view.name == name), None)
@@ -232,12 +235,14 @@ class House:
     user_id: UserId
     api_key_id: ApiKeyId
     _tasks: anyio.abc.TaskGroup
+    #: Rings with every commit of any life.
+    news: News = field(default_factory=News)
     _lives: list[Life] = field(default_factory=list)
 
     async def begin(self, **rules: Any) -> Life:
         """Begin a life; it takes over whatever another one has left."""
         stream_rules = StreamRules(**{"silence_s": 3600.0, **rules})
-        life = Life(self.database_url, self.redis_url, self.world, stream_rules)
+        life = Life(self.database_url, self.redis_url, self.world, stream_rules, Doors(self.news))
         self._lives.append(life)
         await self._tasks.start(life.run)
         return life
@@ -297,16 +302,17 @@ class House:
     async def until(self, bot: Bot, holds: Callable[[BotState], bool], *, passing: bool = False) -> BotState:
         """Return the bot's state once it is so; time stands still meanwhile unless it is `passing`."""
         with anyio.fail_after(PATIENCE_S):
-            while not holds(state := await self.state(bot)):
-                await self._glimpse(passing=passing)
-        return state
+            while True:
+                news = self.news.next
+                if holds(state := await self.state(bot)):
+                    return state
+                await (self._glimpse() if passing else news.wait())
 
     async def once(self, holds: Callable[[], Any], *, passing: bool = False) -> None:
         """Return once something is so that no row tells."""
         with anyio.fail_after(PATIENCE_S):
             while not holds():
-                await self.database.check()
-                await self._glimpse(passing=passing)
+                await (self._glimpse() if passing else checkpoint())
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in small steps, so that who waits for real answers gets them meanwhile."""
@@ -314,10 +320,17 @@ class House:
             await self.world.clock.advance(GLIMPSE_S)
             await self.database.check()
 
-    async def _glimpse(self, *, passing: bool) -> None:
-        """Let a little time pass, unless an order or a commit is under way: no test depends on speed."""
-        if passing and not any(life.doors.busy for life in self._lives if life.is_on):
-            await self.world.clock.advance(GLIMPSE_S)
+    async def _glimpse(self) -> None:
+        """Let a little time pass, once no order and no commit is under way: nothing depends on speed."""
+        while any(life.doors.busy for life in self._lives if life.is_on):
+            await checkpoint()
+        await self.world.clock.advance(GLIMPSE_S)
+        await self.database.check()
+
+    async def open_order(self, bot: Bot) -> Order:
+        """Return the bot's open order."""
+        async with self.database.read() as tx:
+            return (await read_open_orders(tx, [bot.config.id]))[bot.config.id]
 
     async def orders(self, bot: Bot) -> list[Any]:
         """Return the bot's orders in our books, oldest first."""

@@ -1,114 +1,106 @@
-"""An order on its way, with a crash between every two steps: it happens once, or provably never."""
+"""One order: sent at most once, asked about when its outcome is unknown, adopted only if it is ours."""
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from enum import StrEnum
+from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
+from botwarden.actors.order import SendOnce
+from botwarden.exchange.paper.faults import ReadLag
+from botwarden.trading.bot import HaltedBy, Status, Venue
 from botwarden.trading.decisions import Signal
+from botwarden.trading.orders import Executed
 from tests.actors.doors import Step
 from tests.actors.house import CRASHED_PRICE, MARGIN, WINDOW, House, Life, is_open, is_settled
 
 pytestmark = pytest.mark.anyio
 
 
-class AtVenue(StrEnum):
-    """Places on the path of an order that lie behind the wire."""
-
-    ARRIVED = "the request has arrived, and waits before the engine"
-    EXECUTED = "the order is executed, and the answer waits"
+class OnPurposeError(Exception):
+    """Raised on purpose."""
 
 
-Place = Step | AtVenue
-
-#: Where the life ends, and what the order's status is once the next life has settled it.
-CRASHES: dict[Place, str | None] = {
-    Step.INTENT_WRITTEN: None,
-    Step.INTENT_COMMITTED: "absent",
-    Step.SENDING: "absent",
-    AtVenue.ARRIVED: "filled",
-    AtVenue.EXECUTED: "filled",
-    Step.ANSWERED: "filled",
-    Step.OUTCOME_WRITTEN: "filled",
-    Step.OUTCOME_COMMITTED: "filled",
-}
+def test_permission_is_given_once():
+    """The permission to send can be taken once, and never where it was not granted."""
+    permission = SendOnce(granted=True)
+    assert [permission.take(), permission.take()] == [True, False]
+    assert not SendOnce(granted=False).take()
 
 
-def held(house: House, life: Life, place: Place) -> Callable[[], Awaitable[None]]:
-    """Hold the next order at this place; what is returned waits until it is there."""
-    match place:
-        case AtVenue.ARRIVED:
-            fault = house.world.fault(name="arrived", held=True)
-            return lambda: fault.reached("caught", 1)
-        case AtVenue.EXECUTED:
-            fault = house.world.fault(name="executed", held=True, waits="after")
-            return lambda: fault.reached("executed", 1)
-        case step:
-            return life.doors.hold(step).meet
-
-
-async def crashed_at(house: House, life: Life, place: Place, do: Callable[[], object]) -> Life:
-    """End the life at this place of the order that `do` brings about; return the next life."""
-    reached = held(house, life, place)
-    do()
-    await reached()
-    await life.crash()
-    asked = house.world.fault(on="GET order", times=None)
-    following = await house.begin()
-    if place is AtVenue.ARRIVED:
-        await asked.reached("done", 1)  # In vain: only then does the engine get the order.
-        house.world.venue.faults.clear("arrived")
-    return following
-
-
-def sent(*lives: Life) -> Counter[str]:
-    """How often each order was handed to the adapter."""
-    return Counter(order for life in lives for order in life.doors.placed)
-
-
-@pytest.mark.parametrize(("place", "status"), CRASHES.items())
-async def test_an_entry_survives_a_crash(house, place, status):
-    """Wherever the process dies, an entry is settled as what it is at the venue, and then guarded."""
+@pytest.mark.parametrize(("place", "status"), [(Step.SENDING, "absent"), (Step.ANSWERED, "filled")], ids=str)
+async def test_an_order_actor_that_crashes_asks(house, place, status):
+    """An order's actor that is started again never sends: it asks what became of the order."""
     life = await house.begin()
     bot = await house.running(life)
-    following = await crashed_at(house, life, place, lambda: life.signal(bot, Signal.BUY))
-    made = 0 if status is None else 1
-    state = await house.until(bot, is_settled(made), passing=True)
-    bought = status == "filled"
-    assert [order.status for order in await house.orders(bot)] == [status][:made]
-    assert len(await house.venue_orders(following)) == bought
-    assert (state.in_position, state.daily_trades_count) == (bought, bought)
-    await house.check_books(following)
-
-    if not bought:
-        await house.once(lambda: following.watches(bot))
-        following.signal(bot, Signal.BUY)
-        await house.until(bot, is_settled(made + 1))
-    house.world.say(CRASHED_PRICE)
-    state = await house.until(bot, lambda state: not state.in_position)
-    assert state.daily_trades_count == 2
-    assert len(await house.venue_orders(following)) == 2
-    assert max(sent(life, following).values()) == 1
-    await house.check_books(following)
-    assert not life.crashes + following.crashes
+    life.doors.hold(place, raises=OnPurposeError())
+    life.signal(bot, Signal.BUY)
+    state = await house.until(bot, is_settled(1), passing=True)
+    assert [order.status for order in await house.orders(bot)] == [status]
+    assert state.in_position == (status == "filled")
+    assert len(life.doors.placed) == 1
+    [crash] = life.crashes
+    assert crash.name.startswith("order:")
+    await house.check_books(life)
 
 
-@pytest.mark.parametrize(("place", "status"), CRASHES.items())
-async def test_an_exit_survives_a_crash(house, place, status):
-    """Wherever the process dies, a position that has met its stop is sold exactly once."""
+#: Answers after which nobody knows whether the order was executed.
+LOST = [
+    {"answer": "closed"},
+    {"answer": "reset"},
+    {"answer": "half"},
+    {"answer": "html", "status": 403},
+    {"answer": "html", "status": 502},
+    {"answer": "error", "code": -1000},
+    {"answer": "error", "code": -1006},
+    {"answer": "error", "code": -1007},
+]
+
+
+@pytest.mark.parametrize("lost", LOST, ids=lambda lost: "-".join(map(str, lost.values())))
+async def test_an_unknown_outcome_is_asked_about(house, lost):
+    """Whatever is no definite answer is asked about; what was executed is found, and was sent once."""
+    life = await house.begin()
+    bot = await house.running(life)
+    sent = house.world.fault(executes="yes", times=None, **lost)
+    life.signal(bot, Signal.BUY)
+    state = await house.until(bot, is_settled(1), passing=True)
+    assert state.in_position
+    assert sent.counts["caught"] == len(await house.venue_orders(life)) == 1
+    await house.check_books(life)
+
+
+@pytest.mark.parametrize("place", [Step.INTENT_COMMITTED, Step.SENDING], ids=str)
+async def test_an_exit_that_begins_too_late_is_decided_again(house, place):
+    """Not begun within R/2 means never sent, and the exit is intended again at once, without a new price."""
     life = await house.begin()
     bot = await house.holding(life)
-    following = await crashed_at(house, life, place, lambda: house.world.say(CRASHED_PRICE))
-    state = await house.until(bot, lambda state: not state.in_position and not is_open(state), passing=True)
-    exits = [order.status for order in (await house.orders(bot))[1:]]
-    assert exits == (["absent", "filled"] if status == "absent" else ["filled"])
-    assert state.daily_trades_count == 2
-    assert [order.side for order in await house.venue_orders(following)] == ["BUY", "SELL"]
-    assert max(sent(life, following).values()) == 1
-    await house.check_books(following)
-    assert not life.crashes + following.crashes
+    stop = life.doors.hold(place)
+    house.world.say(CRASHED_PRICE)
+    await stop.meet()
+    await house.world.clock.advance(WINDOW.total_seconds() / 2 + 0.001)
+    stop.release()
+    state = await house.until(bot, is_settled(3))
+    assert [order.status for order in await house.orders(bot)] == ["filled", "never_sent", "filled"]
+    assert not state.in_position
+    assert [order.side for order in await house.venue_orders(life)] == ["BUY", "SELL"]
+    await house.check_books(life)
+
+
+async def test_an_entry_that_begins_too_late_is_let_go(house):
+    """An entry that was not begun within R/2 is never sent; only a new signal enters."""
+    life = await house.begin()
+    bot = await house.running(life)
+    stop = life.doors.hold(Step.INTENT_COMMITTED)
+    life.signal(bot, Signal.BUY)
+    await stop.meet()
+    await house.world.clock.advance(WINDOW.total_seconds() / 2 + 0.001)
+    stop.release()
+    state = await house.until(bot, is_settled(1))
+    assert [order.status for order in await house.orders(bot)] == ["never_sent"]
+    assert (state.in_position, state.daily_trades_count) == (False, 0)
+    assert not life.doors.placed
+    await house.check_books(life)
 
 
 async def test_a_copy_that_comes_too_late_is_absent(house):
@@ -153,3 +145,75 @@ async def test_absence_is_seen_twice_after_the_last_moment(house):
     assert len(seen) > 2, "it was asked about before, too"
     assert [order.status for order in await house.orders(bot)] == ["absent"]
     assert not await house.venue_orders(life)
+
+
+async def test_what_reads_show_late_is_adopted(house):
+    """An order that reads show only after the first look in vain is adopted, not called absent."""
+    life = await house.begin()
+    bot = await house.running(life)
+    await house.world.admin.add_fault(ReadLag(name="lag"))
+    looks = house.world.fault(on="GET order", times=None)
+    house.world.fault(answer="closed")
+    life.signal(bot, Signal.BUY)
+    await house.until(bot, is_open)
+    [order] = await house.orders(bot)
+    last_moment = order.intended_at + WINDOW + MARGIN
+    before = 0
+    while house.world.clock.now() <= last_moment or looks.counts["done"] == before:
+        before = looks.counts["done"]
+        await house.pass_time(0.1)
+    house.world.venue.faults.clear("lag")
+    state = await house.until(bot, is_settled(1), passing=True)
+    assert [order.status for order in await house.orders(bot)] == ["filled"]
+    assert state.in_position
+    await house.check_books(life)
+
+
+async def test_an_order_that_a_list_shows_is_not_absent(house):
+    """While the order query lags but a list shows the order, it stays open; then it is adopted."""
+    life = await house.begin()
+    bot = await house.running(life)
+    await house.world.admin.add_fault(ReadLag(name="lag", on="GET order"))
+    house.world.fault(answer="closed")
+    life.signal(bot, Signal.BUY)
+    await house.until(bot, is_open)
+    await house.pass_time(30)
+    assert is_open(await house.state(bot))
+    house.world.venue.faults.clear("lag")
+    await house.until(bot, is_settled(1), passing=True)
+    assert [order.status for order in await house.orders(bot)] == ["filled"]
+    await house.check_books(life)
+
+
+async def taken_id(house: House, *, aged_s: float = 0.0, **differing: object) -> tuple[Life, object]:
+    """Let another order stand under the id of a bot's order, which itself never leaves; begin a new life."""
+    life = await house.begin()
+    bot = await house.running(life)
+    life.doors.hold(Step.SENDING)
+    life.signal(bot, Signal.BUY)
+    await house.until(bot, is_open)
+    order = await house.open_order(bot)
+    account = await life.exchange.account(Venue.PAPER, house.api_key_id)
+    other = replace(order, intended_at=order.intended_at - timedelta(seconds=aged_s), **differing)
+    assert isinstance(await account.place(other), Executed)
+    await account.close()
+    await life.crash()
+    return await house.begin(), bot
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [{"quantity_quote": Decimal(50)}, {"quantity_quote": None, "quantity_base": Decimal("0.001")}],
+    ids=str,
+)
+async def test_what_does_not_match_is_unexplained(house, differing):
+    """What stands under our id but is not our order is not booked, and the bot halts."""
+    following, bot = await taken_id(house, **differing)
+    state = await house.until(bot, is_settled(1), passing=True)
+    assert (state.status, state.halted_by) == (Status.ERROR_ORDER_UNEXPLAINED, HaltedBy.SYSTEM)
+    assert (state.is_active, state.in_position, state.daily_trades_count) == (True, False, 0)
+    assert "bw-" in state.last_error_message
+    following.signal(bot, Signal.BUY)
+    await house.pass_time(1)
+    assert (await house.state(bot)).orders_made == 1
+    assert not following.doors.placed
