@@ -49,7 +49,7 @@ from botwarden.persistence.tables import SLOT_COUNT
 from botwarden.runtime import Actor, ChildSpec, Ref, System
 from botwarden.runtime.testing import Crash, Stage
 from botwarden.trading.bot import ApiKeyId, BotId, BotState, Status, UserId, Venue
-from botwarden.trading.decisions import Signal, StartRequested
+from botwarden.trading.decisions import Signal, StartRequested, StatePut
 from botwarden.trading.ledger import compare_books
 from botwarden.trading.machine import Input, decide
 from botwarden.trading.orders import Order
@@ -144,8 +144,8 @@ class Life:
                 stream_rules=self.stream_rules,
             )
             stack.push_async_callback(self.exchange.close)
-            lock = await self._join(database)
-            stack.push_async_callback(lock.close)
+            self.lock = await self._join(database)
+            stack.push_async_callback(self.lock.close)
             duties = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(duties.cancel_scope.cancel)
             duties.start_soon(self.exchange.run)
@@ -253,6 +253,10 @@ class House:
             await life.crash()
         self.world.venue.faults.clear()
 
+    async def lose(self, life: Life) -> None:
+        """Let everybody else take the life for dead, though it goes on."""
+        await life.lock.close()
+
     async def add_bot(self, **changes: Any) -> Bot:
         """Add a stopped bot whose strategy never speaks by itself."""
         wish = {"strategy": "simple", "strategy_params": {}, "check_interval_seconds": 86_400}
@@ -285,7 +289,7 @@ class House:
         async with self.database.begin() as tx:
             config, before = await bots.lock_bot(tx, self.user_id, bot.config.id)
             decision = decide(config, before, command, instrument=None)
-            return await bots.save_bot(tx, before, decision)
+            return await bots.save_bot(tx, before, decision, adjustments=isinstance(command, StatePut))
 
     async def obey(self, life: Life, bot: Bot, command: Input) -> BotState:
         """Let the owner write, and the life hear of it."""

@@ -5,12 +5,14 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 
 from botwarden.actors.order import SendOnce
 from botwarden.exchange.paper.faults import ReadLag
+from botwarden.persistence.bots import Bot
 from botwarden.trading.bot import HaltedBy, Status, Venue
 from botwarden.trading.decisions import Signal
-from botwarden.trading.orders import Executed
+from botwarden.trading.orders import Executed, Side
 from tests.actors.doors import Step
 from tests.actors.house import CRASHED_PRICE, MARGIN, WINDOW, House, Life, is_open, is_settled
 
@@ -185,30 +187,45 @@ async def test_an_order_that_a_list_shows_is_not_absent(house):
     await house.check_books(life)
 
 
-async def taken_id(house: House, *, aged_s: float = 0.0, **differing: object) -> tuple[Life, object]:
-    """Let another order stand under the id of a bot's order, which itself never leaves; begin a new life."""
-    life = await house.begin()
+#: What another order under our id may be like.
+NOT_OURS = {
+    "spends another amount": {"quantity_quote": Decimal(50)},
+    "buys a quantity": {"quantity_quote": None, "quantity_base": Decimal("0.001")},
+    "sells": {"side": Side.SELL, "quantity_quote": None, "quantity_base": Decimal("0.001")},
+    "was placed before": {},
+}
+
+
+async def intended(house: House, life: Life) -> Bot:
+    """Return a bot whose first order was intended and never leaves."""
     bot = await house.running(life)
     life.doors.hold(Step.SENDING)
     life.signal(bot, Signal.BUY)
     await house.until(bot, is_open)
+    return bot
+
+
+async def taken_id(house: House, differing: dict[str, object]) -> tuple[Life, Bot]:
+    """Let another order stand under the id of a bot's order, which itself never leaves; begin a new life."""
+    life = await house.begin()
+    await house.holding(life)  # So that there is something to sell.
+    bot = await intended(house, life)
     order = await house.open_order(bot)
     account = await life.exchange.account(Venue.PAPER, house.api_key_id)
-    other = replace(order, intended_at=order.intended_at - timedelta(seconds=aged_s), **differing)
-    assert isinstance(await account.place(other), Executed)
+    assert isinstance(await account.place(replace(order, **differing)), Executed)
     await account.close()
+    if not differing:
+        later = {"later": order.intended_at + timedelta(seconds=1.2), "bot": order.bot_id}
+        async with house.database.begin() as tx:
+            await tx.execute(text("UPDATE orders SET intended_at = :later WHERE bot_id = :bot"), later)
     await life.crash()
     return await house.begin(), bot
 
 
-@pytest.mark.parametrize(
-    "differing",
-    [{"quantity_quote": Decimal(50)}, {"quantity_quote": None, "quantity_base": Decimal("0.001")}],
-    ids=str,
-)
+@pytest.mark.parametrize("differing", NOT_OURS.values(), ids=NOT_OURS)
 async def test_what_does_not_match_is_unexplained(house, differing):
     """What stands under our id but is not our order is not booked, and the bot halts."""
-    following, bot = await taken_id(house, **differing)
+    following, bot = await taken_id(house, differing)
     state = await house.until(bot, is_settled(1), passing=True)
     assert (state.status, state.halted_by) == (Status.ERROR_ORDER_UNEXPLAINED, HaltedBy.SYSTEM)
     assert (state.is_active, state.in_position, state.daily_trades_count) == (True, False, 0)
