@@ -21,6 +21,7 @@ from botwarden.actors.order import OrderSettled
 from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance
 from botwarden.actors.progress import Ran
 from botwarden.actors.surroundings import Surroundings
+from botwarden.actors.tending import LookAtList, Tend, Tending
 from botwarden.errors import Missing, Unavailable
 from botwarden.persistence.commits import Settlement
 from botwarden.runtime import Actor, InboxSpec, Next
@@ -34,11 +35,12 @@ from botwarden.trading.machine import (
     Input,
     OutcomeArrived,
     PriceMoved,
+    ProtectionDue,
     Recovered,
     Signal,
     decide,
 )
-from botwarden.trading.orders import NeverSent, Rejected, Side
+from botwarden.trading.orders import NeverSent, OrderType, Rejected, Side
 
 #: How often the high-water mark of a position is written at most.
 MARK_EVERY_S = 1.0
@@ -96,7 +98,9 @@ class _WriteMark:
     """Write the high-water mark."""
 
 
-BotMessage = Reload | Swept | FeedNotice | DeskNotice | _Tick | _Remind | _Rearm | _WriteMark
+_OwnWord = _Tick | _Remind | _Rearm | _WriteMark | Tend | LookAtList
+
+BotMessage = Reload | Swept | FeedNotice | DeskNotice | _OwnWord
 
 _CONFLATED: dict[type, str] = {
     Reload: "reload",
@@ -111,6 +115,8 @@ _CONFLATED: dict[type, str] = {
     _Remind: "remind",
     _Rearm: "rearm",
     _WriteMark: "mark",
+    Tend: "tend",
+    LookAtList: "look",
 }
 
 #: A bot's inbox: of everything that is superseded by its successor only the newest is kept.
@@ -143,6 +149,7 @@ class BotActor(Actor[BotMessage]):
     async def started(self) -> None:
         """Take up the row that was handed over, or read it."""
         self._engagement = Engagement(self.context.ref, self._colleagues)
+        self._tending = Tending(self.context, self._engagement)
         if self._cached.row is None:
             self.context.ref.tell(Reload())
         else:
@@ -160,7 +167,7 @@ class BotActor(Actor[BotMessage]):
             await self._handle(message)
         return Next.STOP if self._gone else Next.CONTINUE
 
-    async def _handle(self, message: FeedNotice | DeskNotice | _Tick | _Remind | _Rearm | _WriteMark) -> None:
+    async def _handle(self, message: FeedNotice | DeskNotice | _OwnWord) -> None:
         match message:
             case PriceTouched(price_quote=price):
                 await self._on_touch(price)
@@ -168,6 +175,13 @@ class BotActor(Actor[BotMessage]):
                 await self._evaluate(signal, price)
             case OrderSettled():
                 await self._settle(message)
+            case _Tick() | _Remind() | _Rearm() | _WriteMark() | Tend() | LookAtList():
+                await self._on_own_word(message)
+            case _:
+                await self._on_surroundings(message)
+
+    async def _on_own_word(self, message: _OwnWord) -> None:
+        match message:
             case _Tick():
                 await self._on_tick()
             case _Remind():
@@ -176,8 +190,10 @@ class BotActor(Actor[BotMessage]):
                 self._follow_state()
             case _WriteMark():
                 await self._write_mark()
-            case _:
-                await self._on_surroundings(message)
+            case Tend():
+                await self._tend()
+            case LookAtList():
+                self._tending.look(self._row())
 
     async def _on_surroundings(
         self, notice: FeedLost | FeedRestored | DeskReady | DeskFailed | FreeBalance
@@ -266,6 +282,13 @@ class BotActor(Actor[BotMessage]):
         await self._commit_with(lambda _, state: Decision(state=state, cause=Cause.RISK, kind="mark.raised"))
         self._engage()
 
+    async def _tend(self) -> None:
+        """Have the protective list placed or taken off, if that is due."""
+        await self._refresh_instrument()
+        event = ProtectionDue(at=self._now(), resting=self._row().resting, price_quote=self._engagement.price)
+        if await self._apply(event) is Result.UNCHANGED:
+            self._tending.idle()
+
     async def _settle(self, settled: OrderSettled) -> None:
         self._unsettled = settled
         event = OutcomeArrived(order=settled.order, outcome=settled.outcome, at=self._now())
@@ -273,7 +296,7 @@ class BotActor(Actor[BotMessage]):
         if result is Result.LATER:
             return
         self._unsettled = None
-        if isinstance(settled.outcome, Rejected):
+        if isinstance(settled.outcome, Rejected) and settled.order.type is OrderType.MARKET:
             self._on_rejected(settled.outcome, settled.order.side)
         else:
             self._free_base = None
@@ -318,6 +341,7 @@ class BotActor(Actor[BotMessage]):
             self._engage()
         else:
             self._engagement.release()
+        self._tending.follow(self._row(), self._state(), self._instrument, self._now())
 
     def _attend_open_order(self, *, again: bool = False) -> None:
         """Send the order that was just committed, once; have any other that is open asked about."""
@@ -325,12 +349,12 @@ class BotActor(Actor[BotMessage]):
         unsent = self._cached.take_unsent()
         if unsent is not None:
             self._attending = unsent.number
-            if not self._engagement.send(row.config, unsent):
+            if not self._engagement.send(row, unsent):
                 outcome = NeverSent(message="the desks have too much mail")
                 self.context.ref.tell(OrderSettled(order=unsent, outcome=outcome))
         elif row.open_order is not None and (again or self._attending != row.open_order.number):
             self._attending = row.open_order.number
-            self._engagement.resolve(row.config, row.open_order)
+            self._engagement.resolve(row, row.open_order)
         if row.open_order is not None:
             self.context.start_timer("remind", _Remind(), after_s=REMIND_EVERY_S)
 

@@ -100,7 +100,8 @@ class CachedRow:
             row, state = self.row, self.state
             if row is None or state is None:
                 return Result.LATER
-            if settles is not None and state.open_order_number != settles.order.number:
+            unsettled = (state.open_order_number, state.resting_list_number)
+            if settles is not None and settles.order.number not in unsettled:
                 return Result.UNCHANGED
             decision = decide(row, state)
             if settles is None and decision.intent is None and decision.state == row.state:
@@ -123,7 +124,8 @@ class CachedRow:
         match outcome:
             case Committed(state=state, order=order):
                 still_open = order or row.open_order if state.open_order_number is not None else None
-                self.row = BotRow(config=row.config, state=state, open_order=still_open)
+                resting = _resting(state, row)
+                self.row = BotRow(config=row.config, state=state, open_order=still_open, resting=resting)
                 self.state = state
                 self._unsent = order
                 return Result.COMMITTED
@@ -154,3 +156,9 @@ class CachedRow:
         if same_position and row.state.max_price_since_entry == known.state.max_price_since_entry:
             return raise_high(row.config, row.state, held.max_price_since_entry)
         return row.state
+
+
+def _resting(state: BotState, before: BotRow) -> Order | None:
+    """Return the list that rests now: the one that did, or the one that was open before."""
+    known = (before.resting, before.open_order)
+    return next((order for order in known if order and order.number == state.resting_list_number), None)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.loading import BotRow
 from botwarden.actors.market_feed import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
 from botwarden.actors.order_desk import (
     DeskFailed,
@@ -15,6 +16,7 @@ from botwarden.actors.order_desk import (
     DeskReady,
     Enroll,
     Leave,
+    Look,
     LookUpFree,
     Resolve,
     Send,
@@ -79,13 +81,21 @@ class Engagement:
         self._leave_desk()
         self.feed = self.desk = None
 
-    def send(self, config: BotConfig, order: Order) -> bool:
+    def send(self, row: BotRow, order: Order) -> bool:
         """Hand a committed order to the desk; False when the desk took nothing."""
-        return self._colleagues.desks.tell(Send(desk=desk_of(config), order=order, bot=self._ref))
+        return self._colleagues.desks.tell(
+            Send(desk=desk_of(row.config), order=order, bot=self._ref, listed=row.resting)
+        )
 
-    def resolve(self, config: BotConfig, order: Order) -> None:
+    def resolve(self, row: BotRow, order: Order) -> None:
         """Have the desk find out what became of an order."""
-        self._colleagues.desks.tell(Resolve(desk=desk_of(config), order=order, bot=self._ref))
+        self._colleagues.desks.tell(
+            Resolve(desk=desk_of(row.config), order=order, bot=self._ref, listed=row.resting)
+        )
+
+    def look(self, config: BotConfig, resting: Order) -> None:
+        """Have the desk see whether a list still rests."""
+        self._colleagues.desks.tell(Look(desk=desk_of(config), order=resting, bot=self._ref))
 
     def look_up_free(self, config: BotConfig, asset: str) -> None:
         """Ask how much of the asset the account has free."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from botwarden.persistence.database import Database, Transaction
-from botwarden.persistence.open_orders import read_open_orders
+from botwarden.persistence.open_orders import read_open_orders, read_resting_lists
 from botwarden.persistence.slots import load_bots
 from botwarden.trading.bot import BotConfig, BotId, BotState
 from botwarden.trading.orders import Order
@@ -18,6 +18,8 @@ class BotRow(msgspec.Struct, frozen=True, kw_only=True):
     state: BotState
     #: The order whose outcome is not settled yet; present exactly when the state names one.
     open_order: Order | None
+    #: The protective list at the venue; present exactly when the state names one.
+    resting: Order | None = None
 
 
 async def read_rows(database: Database, bot_ids: Sequence[BotId]) -> list[BotRow]:
@@ -36,7 +38,15 @@ async def read_rows_of_slots(database: Database, slots: Collection[int]) -> list
 
 async def _complete(tx: Transaction, bots: Sequence[tuple[BotConfig, BotState]]) -> list[BotRow]:
     waiting = [state.bot_id for _, state in bots if state.open_order_number is not None]
-    open_orders = await read_open_orders(tx, waiting) if waiting else {}
+    opened = await read_open_orders(tx, waiting) if waiting else {}
+    protected = [state.bot_id for _, state in bots if state.resting_list_number is not None]
+    resting = await read_resting_lists(tx, protected) if protected else {}
     return [
-        BotRow(config=config, state=state, open_order=open_orders.get(state.bot_id)) for config, state in bots
+        BotRow(
+            config=config,
+            state=state,
+            open_order=opened.get(state.bot_id),
+            resting=resting.get(state.bot_id),
+        )
+        for config, state in bots
     ]

@@ -7,33 +7,20 @@
 
 The request leaves at most once in the life of the order: the permission to send (`SendOnce`) is taken
 before the first byte and is gone for good, also when this actor crashes and is started again. A fresh
-process, or another replica, never has it: for them every open order is unknown.
+process, or another replica, never has it: for them every open order is unknown. What is sent and what is
+asked is the order's errand (`actors.errand`).
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from botwarden.actors.errand import ListErrand, errand_of
 from botwarden.actors.surroundings import Rules
 from botwarden.errors import Unavailable
-from botwarden.exchange.port import Account, Found, NotFound, Unknown, VenueClock
+from botwarden.exchange.port import Account, NotFound, Unknown, VenueClock
 from botwarden.runtime import Actor, Next, Ref
 from botwarden.trading.bot import Venue
-from botwarden.trading.orders import (
-    Absent,
-    Executed,
-    NeverSent,
-    Order,
-    OrderStatus,
-    Outcome,
-    Rejected,
-    Unexplained,
-)
-
-#: Statuses after which the venue changes nothing more. Source: Binance spot API, enums, order status.
-FINAL_STATUSES = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
-
-#: How far the venue's record may lie before our intent: its clock and ours differ a little.
-CREATED_BEFORE_INTENT = timedelta(seconds=1)
+from botwarden.trading.orders import ListEnded, NeverSent, Order, Outcome, Unexplained
 
 #: Absence is seen twice, this far apart.
 SECOND_LOOK_S = 2.0
@@ -91,10 +78,11 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         rules: Rules,
         permission: SendOnce,
         bot: Ref[OrderSettled],
+        listed: Order | None = None,
     ) -> None:
         self._order = order
         self._venue = venue
-        self._account = account
+        self._errand = errand_of(order, listed, account)
         self._clock = venue_clock
         self._rules = rules
         self._permission = permission
@@ -128,12 +116,11 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         late_by = self._clock.now() - self._order.intended_at
         if late_by > self._rules.receive_window / 2:
             return NeverSent(message=f"not begun within {self._rules.receive_window / 2} of the decision")
-        match await self._account.place(self._order):
-            case Unknown():
-                self._ask_later(self._pause_s)
-                return None
-            case Executed() | Rejected() | NeverSent() as outcome:
-                return outcome
+        outcome = await self._errand.send()
+        if not isinstance(outcome, Unknown):
+            return outcome
+        self._ask_later(self._pause_s)
+        return None
 
     async def _ask(self) -> Outcome | None:
         try:
@@ -152,51 +139,37 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         """Return how the order ended, or nothing yet."""
         # The venue's own answer must lie beyond the window before we look, or a late copy could still come.
         too_late_for_copies = await self._clock.ask() > self._deadline()
-        match await self._account.find_order(self._order.symbol, self._order.client_order_id):
-            case Found() as found:
-                return await self._outcome_of(found)
-            case NotFound():
-                if not too_late_for_copies or await self._is_listed():
-                    return None
+        found = await self._errand.find()
+        if not isinstance(found, NotFound):
+            self._times_missed = 0
+            return found
+        if not too_late_for_copies or await self._errand.is_listed():
+            return None
         self._times_missed += 1
-        return Absent() if self._times_missed >= 2 else None
+        return self._errand.absent() if self._times_missed >= 2 else None
 
     def _deadline(self) -> datetime:
         return self._order.intended_at + self._rules.receive_window + self._rules.absence_margin[self._venue]
 
-    async def _is_listed(self) -> bool:
-        """Return whether a list of the account shows the order although the query does not."""
-        wanted = self._order.client_order_id
-        listed = [
-            *await self._account.open_orders(self._order.symbol),
-            *await self._account.orders_from(
-                self._order.symbol, self._order.intended_at - CREATED_BEFORE_INTENT
-            ),
-        ]
-        return any(found.client_order_id == wanted for found in listed)
 
-    async def _outcome_of(self, found: Found) -> Outcome | None:
-        self._times_missed = 0
-        if (reason := self._not_ours(found)) is not None:
-            return Unexplained(message=reason)
-        if found.status not in FINAL_STATUSES:
-            return None
-        fills = (
-            await self._account.fills(self._order.symbol, found.venue_order_id) if found.executed_base else ()
-        )
-        if sum(fill.quantity_base for fill in fills) != found.executed_base:
-            return None  # The list of trades lags behind the order.
-        status = OrderStatus.FILLED if found.status == "FILLED" else OrderStatus.EXPIRED
-        return Executed(venue_order_id=found.venue_order_id, status=status, fills=fills)
+class ListLookActor(Actor[_Ask]):
+    """Looks once whether a resting list still rests; its bot hears of it only if not."""
 
-    def _not_ours(self, found: Found) -> str | None:
-        order = self._order
-        if (found.symbol, found.side) != (order.symbol, order.side.value):
-            return f"{order.client_order_id} stands for {found.side} {found.symbol} at the venue"
-        if order.quantity_base is not None and found.quantity_base != order.quantity_base:
-            return f"{order.client_order_id} has size {found.quantity_base} at the venue"
-        if order.quantity_quote is not None and found.quantity_quote != order.quantity_quote:
-            return f"{order.client_order_id} has quote size {found.quantity_quote} at the venue"
-        if found.created_at < order.intended_at - CREATED_BEFORE_INTENT:
-            return f"{order.client_order_id} was placed before we intended it"
-        return None
+    def __init__(self, *, order: Order, account: Account, bot: Ref[OrderSettled]) -> None:
+        self._order = order
+        self._errand = ListErrand(order, account, urgent=False)
+        self._bot = bot
+
+    async def started(self) -> None:
+        """Look at once."""
+        self.context.ref.tell(_Ask())
+
+    async def receive(self, _message: _Ask, /) -> Next:
+        """Look, tell, and be done: who gets no answer looks again with the next round."""
+        try:
+            found = await self._errand.find()
+        except Unavailable:
+            return Next.STOP
+        if isinstance(found, ListEnded | Unexplained):
+            self._bot.tell(OrderSettled(order=self._order, outcome=found))
+        return Next.STOP

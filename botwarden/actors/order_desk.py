@@ -1,6 +1,6 @@
 """The desks: one for each API key, behind one door.
 
-    bot ──Enroll/Send/Resolve/LookUpFree──▶ desks ──▶ desk of the key ──spawns──▶ order
+    bot ──Enroll/Send/Resolve/Look/LookUpFree──▶ desks ──▶ desk of the key ──spawns──▶ order
     bot ◀──DeskReady/DeskFailed/OrderSettled/FreeBalance──────┘
 
 A desk owns the account's client. That it cannot be opened is a state of its bots, not a crash, and is
@@ -10,7 +10,7 @@ tried again; orders that arrive meanwhile are never sent, or wait to be asked ab
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botwarden.actors.order import OrderActor, OrderSettled, SendOnce
+from botwarden.actors.order import ListLookActor, OrderActor, OrderSettled, SendOnce
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.errors import ClientFailed, UnreadableSecret
@@ -81,11 +81,24 @@ class Send:
     desk: DeskKey
     order: Order
     bot: Ref[DeskNotice]
+    #: What a cancel is about.
+    listed: Order | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolve:
     """Find out what became of this order; it may have been sent."""
+
+    desk: DeskKey
+    order: Order
+    bot: Ref[DeskNotice]
+    #: What a cancel is about.
+    listed: Order | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """See whether this list still rests, and tell the bot if not."""
 
     desk: DeskKey
     order: Order
@@ -106,7 +119,7 @@ class _Open:
     """Open the account, again."""
 
 
-DeskMessage = Enroll | Leave | Send | Resolve | LookUpFree
+DeskMessage = Enroll | Leave | Send | Resolve | Look | LookUpFree
 
 
 class OrderDeskActor(Actor[DeskMessage | _Open]):
@@ -141,10 +154,12 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                 bot.tell(self._notice())
             case Leave(bot_id=bot_id):
                 self._enrolled.pop(bot_id, None)
-            case Send(order=order, bot=bot):
-                await self._send(order, bot)
-            case Resolve(order=order, bot=bot):
-                await self._attend(order, bot, SendOnce(granted=False))
+            case Send():
+                await self._send(message)
+            case Resolve():
+                await self._attend(message, SendOnce(granted=False))
+            case Look(order=order, bot=bot):
+                await self._look(order, bot)
             case LookUpFree(asset=asset, bot=bot):
                 await self._look_up_free(asset, bot)
             case _Open():
@@ -169,18 +184,20 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
     def _notice(self) -> DeskReady | DeskFailed:
         return DeskReady() if self._account is not None else self._failure
 
-    async def _send(self, order: Order, bot: Ref[DeskNotice]) -> None:
+    async def _send(self, wish: Send) -> None:
         if self._account is None:
-            bot.tell(OrderSettled(order=order, outcome=NeverSent(message=self._failure.message)))
+            outcome = NeverSent(message=self._failure.message)
+            wish.bot.tell(OrderSettled(order=wish.order, outcome=outcome))
         else:
-            await self._attend(order, bot, SendOnce(granted=True))
+            await self._attend(wish, SendOnce(granted=True))
 
-    async def _attend(self, order: Order, bot: Ref[DeskNotice], permission: SendOnce) -> None:
+    async def _attend(self, wish: Send | Resolve, permission: SendOnce) -> None:
+        order, bot, listed = wish.order, wish.bot, wish.listed
         if self._account is None:
             # Whatever became of it can only be asked with the key: the bot's order stays open until then.
             self.context.start_timer(
                 f"resolve:{order.client_order_id}",
-                Resolve(desk=self._key, order=order, bot=bot),
+                Resolve(desk=self._key, order=order, bot=bot, listed=listed),
                 after_s=REOPEN_AFTER_S,
             )
             return
@@ -199,10 +216,24 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                     rules=self._surroundings.rules,
                     permission=permission,
                     bot=bot,
+                    listed=listed,
                 ),
                 restart=Restart.TRANSIENT,
                 intensity=NEVER_GIVE_UP,
                 stop_within_s=self._surroundings.rules.receive_window.total_seconds(),
+                wait=False,
+            )
+        )
+
+    async def _look(self, order: Order, bot: Ref[DeskNotice]) -> None:
+        account, name = self._account, f"look:{order.client_order_id}"
+        if account is None or self.context.has_child(name):
+            return
+        await self.context.spawn(
+            ChildSpec(
+                name=name,
+                start=lambda: ListLookActor(order=order, account=account, bot=bot),
+                restart=Restart.TEMPORARY,
                 wait=False,
             )
         )

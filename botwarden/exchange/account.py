@@ -11,16 +11,29 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from botwarden.errors import Unavailable
-from botwarden.exchange import outcomes, translate
+from botwarden.exchange import lists, outcomes, translate
 from botwarden.exchange.clock import MeasuredClock
 from botwarden.exchange.commissions import Commissions
 from botwarden.exchange.errors import NoAnswer, NoBudget, NotConnected, VenueRefused
-from botwarden.exchange.port import AccountTrade, Balance, Found, NotFound, Unknown
+from botwarden.exchange.port import AccountTrade, Balance, Found, FoundList, NotFound, Unknown
 from botwarden.exchange.weights import OrderCount, Priority
-from botwarden.exchange.wire import Wire, understood
-from botwarden.trading.orders import Executed, Fill, NeverSent, Order, Rejected, Side
+from botwarden.exchange.wire import Answer, Wire, understood
+from botwarden.trading.orders import (
+    Executed,
+    Fill,
+    ListEnded,
+    NeverSent,
+    Order,
+    OrderType,
+    Rejected,
+    Resting,
+    Side,
+)
 
 UNKNOWN_ORDER = -2013
+
+#: GET orderList of a list that the venue does not know: its documentation does not say which of them.
+UNKNOWN_LIST = frozenset({-2013, -2011, -2018})
 
 CLOSED = "the account was closed by us"
 
@@ -55,14 +68,44 @@ class BinanceAccount:
 
     async def place(self, order: Order) -> Executed | Rejected | NeverSent | Unknown:
         """Send the order once; see the port."""
+        answer = await self._send("create_order", order, translate.order_parameters(order))
+        if not isinstance(answer, Answer):
+            return answer
+        outcome = outcomes.outcome(order, answer.status, answer.body)
+        if isinstance(outcome, Executed):
+            valued = await self._commissions.value(order.symbol, outcome.fills)
+            return Executed(venue_order_id=outcome.venue_order_id, status=outcome.status, fills=valued)
+        return await self._refused(outcome)
+
+    async def place_list(self, order: Order) -> Resting | Rejected | NeverSent | Unknown:
+        """Send the list once; see the port."""
+        answer = await self._send("create_oco_order", order, lists.list_parameters(order))
+        if not isinstance(answer, Answer):
+            return answer
+        outcome = lists.list_outcome(order, answer.status, answer.body)
+        return outcome if isinstance(outcome, Resting) else await self._refused(outcome)
+
+    async def cancel_list(self, cancel: Order, listed: Order) -> ListEnded | Rejected | NeverSent | Unknown:
+        """Send the cancel once; see the port."""
+        answer = await self._send("cancel_order", cancel, lists.cancel_parameters(cancel, listed))
+        if not isinstance(answer, Answer):
+            return answer
+        outcome = lists.cancel_outcome(listed, answer.status, answer.body)
+        return outcome if isinstance(outcome, ListEnded) else await self._refused(outcome)
+
+    async def _send(
+        self, method: str, order: Order, parameters: dict[str, str]
+    ) -> Answer | NeverSent | Unknown:
         priority = Priority.EXIT if order.side is Side.SELL else Priority.ENTRY
-        late = self._too_late(order) or self._too_many(priority)
+        late = self._too_late(order)
+        if late is None and order.type is not OrderType.CANCEL:
+            late = self._too_many(priority)
         if late is not None:
             return late
         try:
-            answer = await self._wire.ask(
-                "create_order",
-                translate.order_parameters(order),
+            return await self._wire.ask(
+                method,
+                parameters,
                 weight=1,
                 priority=priority,
                 within_s=self._left_s(order, self._receive_window / 2),
@@ -73,7 +116,19 @@ class BinanceAccount:
             return NeverSent(message=str(unsent))
         except NoAnswer as unanswered:
             return Unknown(message=str(unanswered))
-        return await self._settled(order, outcomes.outcome(order, answer.status, answer.body))
+
+    async def find_list(self, list_client_id: str, *, urgent: bool = True) -> FoundList | NotFound:
+        """Ask for one list by our id."""
+        priority = Priority.ORDER_QUERY if urgent else Priority.CANDLES
+        try:
+            body = await self._read(
+                "get_order_list", weight=4, priority=priority, origClientOrderId=list_client_id
+            )
+        except VenueRefused as refused:
+            if refused.code in UNKNOWN_LIST:
+                return NotFound()
+            raise
+        return understood(lists.list_record, body)
 
     async def find_order(self, symbol: str, client_order_id: str) -> Found | NotFound:
         """Ask for one order by our id."""
@@ -129,13 +184,9 @@ class BinanceAccount:
             self._is_open = False
             await self._on_close()
 
-    async def _settled(
-        self, order: Order, outcome: Executed | Rejected | Unknown
-    ) -> Executed | Rejected | Unknown:
+    async def _refused(self, outcome: Rejected | Unknown) -> Rejected | Unknown:
+        """Return the outcome without anything secret; a clock that was at fault is mended."""
         match outcome:
-            case Executed(fills=fills):
-                valued = await self._commissions.value(order.symbol, fills)
-                return Executed(venue_order_id=outcome.venue_order_id, status=outcome.status, fills=valued)
             case Rejected(code=code, message=message):
                 if code == outcomes.TIMESTAMP_OUTSIDE_WINDOW:
                     await self._mend_clock()
@@ -164,15 +215,17 @@ class BinanceAccount:
             return NeverSent(message=f"the account may place no more orders for {wait_s:.0f} s")
         return None
 
-    async def _orders_page(self, symbol: str, **bound: int) -> list[Found]:
+    async def _orders_page(self, symbol: str, **bound: Any) -> list[Found]:
         body = await self._read("get_all_orders", weight=20, symbol=symbol, limit=PAGE, **bound)
         return understood(translate.order_records, body)
 
-    async def _read(self, method: str, *, weight: int, **parameters: Any) -> bytes:
+    async def _read(
+        self, method: str, *, weight: int, priority: Priority = Priority.ORDER_QUERY, **parameters: Any
+    ) -> bytes:
         if not self._is_open:
             raise NotConnected(CLOSED)
         try:
-            return await self._wire.read(method, weight=weight, priority=Priority.ORDER_QUERY, **parameters)
+            return await self._wire.read(method, weight=weight, priority=priority, **parameters)
         except VenueRefused as refused:
             if refused.code == outcomes.TIMESTAMP_OUTSIDE_WINDOW:
                 await self._mend_clock()

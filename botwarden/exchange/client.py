@@ -52,6 +52,11 @@ class VenueClient(AsyncClient):  # type: ignore[misc]  # the library ships no ty
         answer: Answer = await self._get("exchangeInfo", data={"showPermissionSets": "false"})
         return answer
 
+    async def get_order_list(self, **parameters: Any) -> Answer:
+        """GET orderList, which the library does not have."""
+        answer: Answer = await self._get("orderList", True, data=parameters)
+        return answer
+
     async def close(self) -> None:
         """Close the session. The library's own way also waits for a WebSocket API that was never opened."""
         await self.session.close()

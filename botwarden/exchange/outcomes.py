@@ -30,6 +30,11 @@ def outcome(order: Order, status: int, body: bytes) -> Executed | Rejected | Unk
             return translate.executed(order, body)
         except Malformed as malformed:
             return Unknown(message=f"accepted, but not settled by the answer: {malformed}")
+    return refusal(status, body)
+
+
+def refusal(status: int, body: bytes) -> Rejected | Unknown:
+    """Return what an answer means that is no good one."""
     error = translate.venue_error(body)
     if error is None:
         return Unknown(message=f"status {status} without the venue's own error")

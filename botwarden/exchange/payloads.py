@@ -71,6 +71,26 @@ class OrderAnswer(msgspec.Struct, rename="camel"):
     fills: list[AnswerFill]
 
 
+class ListAnswer(msgspec.Struct, rename="camel"):
+    """POST orderList/oco, and GET orderList."""
+
+    order_list_id: int
+    list_client_order_id: str
+    list_order_status: str
+    symbol: str
+    transaction_time: int
+
+
+class CancelAnswer(msgspec.Struct, rename="camel"):
+    """DELETE order."""
+
+    symbol: str
+    orig_client_order_id: str
+    order_list_id: int
+    status: str
+    executed_qty: Decimal
+
+
 class OrderRecord(msgspec.Struct, rename="camel"):
     """GET order, and an element of openOrders and allOrders."""
 

@@ -14,7 +14,7 @@ import msgspec
 from botwarden.trading.bot import ApiKeyId, Venue
 from botwarden.trading.candles import Candle, PriceTick
 from botwarden.trading.instruments import Instrument
-from botwarden.trading.orders import Executed, Fill, NeverSent, Order, Rejected
+from botwarden.trading.orders import Executed, Fill, ListEnded, NeverSent, Order, Rejected, Resting
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +41,17 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     quantity_quote: Decimal
     executed_base: Decimal
     executed_quote: Decimal
+    created_at: datetime
+
+
+class FoundList(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's record of an order list."""
+
+    venue_list_id: int
+    list_client_id: str
+    symbol: str
+    #: Whether no leg waits for the other any more; one may still be on its way through the book.
+    is_done: bool
     created_at: datetime
 
 
@@ -93,7 +104,10 @@ class VenueClock(Protocol):
 
 
 class Account(Protocol):
-    """One API key's private side. Methods other than `place` raise `Unavailable` when there is no answer."""
+    """One API key's private side.
+
+    Methods other than those that send raise `Unavailable` when there is no answer.
+    """
 
     async def place(self, order: Order) -> Executed | Rejected | NeverSent | Unknown:
         """Send the order once, with `timestamp = order.intended_at` and the fixed recvWindow.
@@ -101,6 +115,22 @@ class Account(Protocol):
         Never raises for the venue's or the network's doing. An order that the venue accepted but that is
         not final yet is `Unknown`: it is asked about like any other.
         """
+        ...
+
+    async def place_list(self, order: Order) -> Resting | Rejected | NeverSent | Unknown:
+        """Send an order list, like `place`."""
+        ...
+
+    async def cancel_list(self, cancel: Order, listed: Order) -> ListEnded | Rejected | NeverSent | Unknown:
+        """Send a cancel of the list, like `place`.
+
+        `Unknown` also when the venue has nothing to take off, or took off what was executed in part: what
+        became of the list is asked about.
+        """
+        ...
+
+    async def find_list(self, list_client_id: str, *, urgent: bool = True) -> FoundList | NotFound:
+        """Ask for a list by our id; one that is not urgent gives way to everything else."""
         ...
 
     async def find_order(self, symbol: str, client_order_id: str) -> Found | NotFound: ...

@@ -46,7 +46,7 @@ class Obeyed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     message: str
     bot_config_id: int
-    #: Only after a stop, and only if true: an order was still in flight; its outcome will be settled.
+    #: Only after a stop, and only if true: an order was still in flight, or at rest; it will be settled.
     order_in_flight: bool = False
 
 
@@ -72,11 +72,14 @@ async def start_bot(
 async def stop_bot(
     request: Asked, bot_id: FromPath[int], deps: NamedDependency[HttpDeps], once: NamedDependency[Once]
 ) -> Response[Obeyed]:
-    """Stop a bot; a position is kept. Waits at most ten seconds for an order in flight."""
+    """Stop a bot; a position is kept.
+
+    Waits at most ten seconds for an order in flight, and until what rests at the exchange is cancelled.
+    """
     command = StopRequested(at=deps.clock.now())
     who = _Target(request.user.user_id, BotId(bot_id))
     answer, state = await _obey(deps, once, who, command, "Bot stopped")
-    if state is not None and state.open_order_number is not None and await _is_settled(deps, state):
+    if state is not None and state.is_expecting and await _is_settled(deps, state):
         answer = Answer.of(Obeyed(message="Bot stopped", bot_config_id=bot_id))
         await once.keep(answer)
     return answer.response()
@@ -152,7 +155,7 @@ async def _obey(
 
     async def effect(tx: Transaction) -> Answer:
         done.append(await _apply(tx, deps, bot, command))
-        in_flight = isinstance(command, StopRequested) and done[-1][1].open_order_number is not None
+        in_flight = isinstance(command, StopRequested) and done[-1][1].is_expecting
         obeyed = Obeyed(message=message, bot_config_id=bot.bot_id, order_in_flight=in_flight)
         return Answer.of(obeyed, status=status)
 
@@ -162,13 +165,13 @@ async def _obey(
 
 
 async def _is_settled(deps: HttpDeps, stopped: BotState) -> bool:
-    """Wait for the order in flight; return whether it was settled in time."""
+    """Wait for what may still be executed; return whether it was settled in time."""
     give_up_at = deps.clock.monotonic() + deps.settings.stop_wait_s
     while not deps.stopping.is_set() and deps.clock.monotonic() < give_up_at:
         await deps.clock.sleep(_LOOK_EVERY_S)
         async with deps.database.read() as tx:
             states = await bots.read_states(tx, [stopped.bot_id])
-        if not states or states[0].open_order_number != stopped.open_order_number:
+        if not states or states[0].is_active or not states[0].is_expecting:
             return True
     return False
 

@@ -40,7 +40,7 @@ async def read_state(
     """Return the state; its version is the ETag."""
     async with deps.database.read() as tx:
         bot = await bots.read_bot(tx, request.user.user_id, BotId(bot_config_id))
-    answer = Answer.of(view_state(bot.state, bot.last_run_at))
+    answer = Answer.of(view_state(bot.config, bot.state, bot.last_run_at))
     return answer.response({"etag": _etag(bot.state.version)})
 
 
@@ -72,7 +72,7 @@ async def put_state(
         after = await bots.save_bot(tx, before, decision, adjustments=True)
         done.append((before, after))
         last_run_at = (await bots.read_bot(tx, user_id, bot_id)).last_run_at
-        return Answer.of(view_state(after, last_run_at))
+        return Answer.of(view_state(config, after, last_run_at))
 
     answer = await once.run(effect)
     await tell(deps, [after for before, after in done if after != before], wakes=True)

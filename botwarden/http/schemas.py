@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from botwarden.persistence.bots import Bot
 from botwarden.trading.bot import BotConfig, BotState, Venue
+from botwarden.trading.protection import protection_of
 
 #: Quote; what a bot works with when its owner does not say.
 DEFAULT_CAPITAL = Decimal(1000)
@@ -50,6 +51,10 @@ class NewBotBody(msgspec.Struct, frozen=True, kw_only=True):
         Decimal | None, Meta(description="Percent of `initial_capital`; null is none.")
     ] = None
     reactivate_daily: bool = True
+    exchange_protection: Annotated[
+        bool,
+        Meta(description="Take-profit and stop-loss of a position rest at the exchange too, as an OCO."),
+    ] = False
 
 
 class StateView(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +86,9 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     halted_by: str | None
     #: A position is held, and nobody guards it: the bot is stopped.
     unwatched_position: bool
+    #: `resting`: take-profit and stop-loss stand at the exchange. `unprotected`: they shall, and do not, so
+    #: that only the bot itself guards. null: not asked for, or no position.
+    protection: str | None
 
 
 class StateChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +135,7 @@ class BotView(msgspec.Struct, frozen=True, kw_only=True):
     max_daily_loss_perc: Decimal | None
     daily_target_perc: Decimal | None
     reactivate_daily: bool
+    exchange_protection: bool
     created_at: datetime
     updated_at: datetime
     state: StateView
@@ -144,11 +153,15 @@ _CONFIG_FIELDS = tuple(name for name in BotView.__struct_fields__ if name in Bot
 _STATE_FIELDS = tuple(name for name in StateView.__struct_fields__ if name in BotState.__struct_fields__)
 
 
-def view_state(state: BotState, last_run_at: datetime | None) -> StateView:
+def view_state(config: BotConfig, state: BotState, last_run_at: datetime | None) -> StateView:
     """Return what is shown of a state."""
     shown = {name: getattr(state, name) for name in _STATE_FIELDS}
     return StateView(
-        id=state.bot_id, last_run_at=last_run_at, unwatched_position=state.unwatched_position, **shown
+        id=state.bot_id,
+        last_run_at=last_run_at,
+        unwatched_position=state.unwatched_position,
+        protection=protection_of(config, state),
+        **shown,
     )
 
 
@@ -156,4 +169,4 @@ def view_bot(bot: Bot) -> BotView:
     """Return what is shown of a bot."""
     config, state, last_run_at = bot
     shown = {name: getattr(config, name) for name in _CONFIG_FIELDS}
-    return BotView(is_active=state.is_active, state=view_state(state, last_run_at), **shown)
+    return BotView(is_active=state.is_active, state=view_state(config, state, last_run_at), **shown)

@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 
 from botwarden.errors import FieldError, Invalid, Locked, Missing, Refused, Stale
 from botwarden.persistence.database import Transaction, broken_constraint
+from botwarden.persistence.order_tables import adjustments as ledger_adjustments
 from botwarden.persistence.rows import BOT_COLUMNS, CONFIG_COLUMNS, STATE_COLUMNS, bot_of, config_of, state_of
 from botwarden.persistence.tables import SLOT_COUNT, bot_configs, bot_progress, bot_states
-from botwarden.persistence.tables import adjustments as ledger_adjustments
 from botwarden.persistence.transitions import Transition, plain, share_reset_lock, write_transitions
 from botwarden.trading.bot import ApiKeyId, BotConfig, BotId, BotState, Cause, UserId, Venue
 from botwarden.trading.decisions import Decision
@@ -51,6 +51,7 @@ class NewBot(msgspec.Struct, frozen=True, kw_only=True):
     max_daily_loss_perc: Decimal | None
     daily_target_perc: Decimal | None
     reactivate_daily: bool
+    exchange_protection: bool = False
 
 
 class Bot(NamedTuple):
@@ -235,10 +236,12 @@ async def delete_bot(tx: Transaction, state: BotState) -> None:
     Locks: needs the row's.
 
     Raises:
-        Refused: it is active, holds a position, or has an order in flight.
+        Refused: it is active, holds a position, or has an order in flight or at rest.
     """
     if state.is_active:
         raise Refused("Stop the bot before deleting it.")
+    if state.resting_list_number is not None:
+        raise Refused("Orders of the bot rest at the exchange: try again when they are cancelled.")
     if state.in_position:
         raise Refused("The bot holds a position: close it before deleting the bot.")
     if state.open_order_number is not None:

@@ -29,7 +29,7 @@ from botwarden.persistence.order_rows import (
 from botwarden.persistence.transitions import RESET_KEY, Transition, write_transitions
 from botwarden.trading.bot import BotConfig, BotId, BotState, Venue
 from botwarden.trading.decisions import Decision
-from botwarden.trading.orders import Order, Outcome, Side
+from botwarden.trading.orders import ListEnded, Order, OrderType, Outcome, Side
 
 #: A batch waits so long for a row that someone else has locked; then it goes on without that bot.
 LOCK_TIMEOUT_MS = 250
@@ -39,7 +39,7 @@ _TRIES = 3
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """An open order and how it ended."""
+    """An open order, or a resting list, and how it ended."""
 
     order: Order
     outcome: Outcome
@@ -182,7 +182,7 @@ class _Committer:
             if (intent := change.decision.intent) is not None
         ]
         await insert_orders(tx, intents)
-        await settle_orders(tx, [booking for change in written if (booking := _booking(change)) is not None])
+        await settle_orders(tx, [booking for change in written for booking in _bookings(change)])
         orders = {order.bot_id: order for _, order in intents}
         outcomes = _all(batch, Conflict())
         for bot_id, state in states.items():
@@ -220,15 +220,23 @@ def _transition(change: Change) -> Transition:
     )
 
 
-def _booking(change: Change) -> Booking | None:
+def _bookings(change: Change) -> list[Booking]:
+    """Return what the settlement ends: the order, and with a cancel the list that was resting till then."""
     if change.settles is None:
-        return None
-    return Booking(
-        config=change.config,
-        number=change.settles.order.number,
-        outcome=change.settles.outcome,
-        trade=change.decision.trade,
-    )
+        return []
+    order, outcome = change.settles.order, change.settles.outcome
+    bookings = [_booking(change, order.number, order.type, outcome)]
+    listed = change.before.resting_list_number
+    if isinstance(outcome, ListEnded) and listed is not None and order.cancels_number == listed:
+        bookings.append(_booking(change, listed, OrderType.OCO, outcome))
+    return bookings
+
+
+def _booking(change: Change, number: int, type_: OrderType, outcome: Outcome) -> Booking:
+    trade = change.decision.trade
+    if trade is not None and trade.order_number != number:
+        trade = None
+    return Booking(config=change.config, number=number, type=type_, outcome=outcome, trade=trade)
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, Table, select, text
 
 from botwarden.persistence.database import Transaction
-from botwarden.persistence.tables import bot_events, orders, trades
+from botwarden.persistence.order_tables import orders, trades
+from botwarden.persistence.tables import bot_events
 from botwarden.trading.bot import BotId, UserId
 
 
@@ -48,6 +49,11 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     quantity_base: Decimal | None
     quantity_quote: Decimal | None
     decided_price_quote: Decimal
+    #: Of a list alone.
+    take_profit_price: Decimal | None
+    stop_loss_price: Decimal | None
+    #: Of a cancel alone: the number of the list that it is about.
+    cancels_number: int | None
     client_order_id: str
     intended_at: datetime
     status: str

@@ -8,10 +8,11 @@ import msgspec
 from sqlalchemy import Row, select, text
 
 from botwarden.persistence.database import Transaction
-from botwarden.persistence.tables import api_keys, bot_configs, fills, orders
+from botwarden.persistence.order_tables import fills, orders
+from botwarden.persistence.tables import api_keys, bot_configs
 from botwarden.trading.bot import ApiKeyId, BotId, Venue
 from botwarden.trading.ledger import BookedOrder, BotBooks
-from botwarden.trading.orders import Fill, OrderStatus, Side
+from botwarden.trading.orders import Fill, OrderStatus, OrderType, Side
 
 
 class TradedAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ def _order(row: Row[Any], of_order: Sequence[Fill]) -> BookedOrder:
         number=row.number,
         symbol=row.symbol,
         side=Side(row.side),
+        type=OrderType(row.type),
         client_order_id=row.client_order_id,
         status=OrderStatus(row.status),
         venue_order_id=row.venue_order_id,

@@ -1,4 +1,4 @@
-"""Orders whose outcome is unknown: what a bot's new holder has to settle before anything else."""
+"""Orders that are not settled: what a bot's new holder has to ask about before anything else."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import select, text
 
 from botwarden.persistence.database import Transaction
-from botwarden.persistence.tables import orders
+from botwarden.persistence.order_tables import orders
 from botwarden.trading.bot import BotId
-from botwarden.trading.orders import Order, OrderStatus, Reason, Side
+from botwarden.trading.orders import Order, OrderStatus, OrderType, Reason, Side
 
 _FIELDS = Order.__struct_fields__
 
@@ -16,6 +16,12 @@ _FIELDS = Order.__struct_fields__
 async def read_open_orders(tx: Transaction, bot_ids: Collection[BotId]) -> dict[BotId, Order]:
     """Return the open order of each of the bots that has one."""
     rows = await tx.execute(_OPEN, {"bot_ids": sorted(bot_ids)})
+    return {row.bot_id: order_of(row) for row in rows}
+
+
+async def read_resting_lists(tx: Transaction, bot_ids: Collection[BotId]) -> dict[BotId, Order]:
+    """Return the protective list at the venue of each of the bots that has one."""
+    rows = await tx.execute(_RESTING, {"bot_ids": sorted(bot_ids)})
     return {row.bot_id: order_of(row) for row in rows}
 
 
@@ -28,10 +34,14 @@ def order_of(row: Any) -> Order:
             "side": Side(row.side),
             "reason": Reason(row.reason),
             "status": OrderStatus(row.status),
+            "type": OrderType(row.type),
         }
     )
 
 
-_OPEN = select(*(orders.c[name] for name in _FIELDS)).where(
-    orders.c.status == text("'open'"), text("orders.bot_id = ANY(CAST(:bot_ids AS bigint[]))")
+_UNSETTLED = select(*(orders.c[name] for name in _FIELDS)).where(
+    text("orders.bot_id = ANY(CAST(:bot_ids AS bigint[]))")
 )
+# The statuses are written out: only so are their partial indexes used.
+_OPEN = _UNSETTLED.where(orders.c.status == text("'open'"))
+_RESTING = _UNSETTLED.where(orders.c.status == text("'resting'"))

@@ -1,7 +1,7 @@
 """Orders, fills and trades: how an intent is recorded, and how its end is booked.
 
-An order leaves `open` once: the rows here are written only under the bot's row lock, after
-`write_transitions` has found the order still open.
+An order leaves `open` once, by way of `resting` or not: the rows here are written only under the bot's
+row lock, after `write_transitions` has found the order not settled yet.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,23 @@ import msgspec
 from sqlalchemy import insert, text
 
 from botwarden.persistence.database import Transaction
-from botwarden.persistence.tables import fills, orders, trades
+from botwarden.persistence.order_tables import fills, orders, trades
 from botwarden.trading.bot import ZERO, BotConfig
 from botwarden.trading.days import trading_day
-from botwarden.trading.money import BOOKS
+from botwarden.trading.money import total
 from botwarden.trading.orders import (
     Absent,
     Executed,
+    Fill,
+    ListEnded,
     NeverSent,
     Order,
     OrderIntent,
     OrderStatus,
+    OrderType,
     Outcome,
     Rejected,
+    Resting,
     Trade,
     Unexplained,
     client_order_id,
@@ -36,16 +40,17 @@ _LONGEST_MESSAGE = 500
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of an open order, and the trade that it made."""
+    """The end of an order, or its coming to rest, and the trade that it made."""
 
     config: BotConfig
     number: int
+    type: OrderType
     outcome: Outcome
     trade: Trade | None
 
 
 class OrderNotOpenError(Exception):
-    """An order that was found open under the bot's row lock could not be settled: a bug."""
+    """An order that was found unsettled under the bot's row lock could not be settled: a bug."""
 
 
 class _End(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +77,10 @@ def ordered(config: BotConfig, intent: OrderIntent, *, tag: str, at: datetime) -
         decided_price_quote=intent.decided_price_quote,
         client_order_id=client_order_id(tag, config.id, intent.number),
         intended_at=at.astimezone(UTC).replace(microsecond=at.microsecond // 1000 * 1000),
+        type=intent.type,
+        take_profit_price=intent.take_profit_price,
+        stop_loss_price=intent.stop_loss_price,
+        cancels_number=intent.cancels_number,
     )
 
 
@@ -85,20 +94,20 @@ async def settle_orders(tx: Transaction, bookings: Sequence[Booking]) -> None:
     """Record how open orders ended, with their fills and trades."""
     if not bookings:
         return
-    ends = [_end(booking.outcome) for booking in bookings]
+    ends = [_end(booking) for booking in bookings]
     arrays: dict[str, list[Any]] = {
         name: [getattr(end, name) for end in ends] for name in _End.__struct_fields__
     }
     arrays["bot_id"] = [booking.config.id for booking in bookings]
     arrays["number"] = [booking.number for booking in bookings]
-    found = {row.bot_id: row.id for row in await tx.execute(_SETTLE, arrays)}
+    found = {(row.bot_id, row.number): row.id for row in await tx.execute(_SETTLE, arrays)}
     if len(found) != len(bookings):
         raise OrderNotOpenError
-    fill_rows = [row for booking in bookings for row in _fill_rows(booking, found[booking.config.id])]
+    fill_rows = [row for booking in bookings for row in _fill_rows(booking, found[_key(booking)])]
     if fill_rows:
         await tx.execute(insert(fills), fill_rows)
     trade_rows = [
-        _trade_row(booking.config, booking.trade, found[booking.config.id])
+        _trade_row(booking.config, booking.trade, found[_key(booking)])
         for booking in bookings
         if booking.trade is not None
     ]
@@ -106,10 +115,14 @@ async def settle_orders(tx: Transaction, bookings: Sequence[Booking]) -> None:
         await tx.execute(insert(trades), trade_rows)
 
 
-def _end(outcome: Outcome) -> _End:
-    match outcome:
-        case Executed():
-            return _executed(outcome)
+def _key(booking: Booking) -> tuple[int, int]:
+    return booking.config.id, booking.number
+
+
+def _end(booking: Booking) -> _End:
+    match booking.outcome:
+        case Executed() | Resting() | ListEnded() as taken:
+            return _taken(booking.type, taken)
         case Rejected(code=code, message=message):
             return _End(status=OrderStatus.REJECTED, error_code=code, error_message=_short(message))
         case NeverSent(message=message):
@@ -123,21 +136,34 @@ def _end(outcome: Outcome) -> _End:
             assert_never(never)
 
 
-def _executed(outcome: Executed) -> _End:
-    base, quote = ZERO, ZERO
-    for fill in outcome.fills:
-        base, quote = BOOKS.add(base, fill.quantity_base), BOOKS.add(quote, fill.quantity_quote)
-    if outcome.status is OrderStatus.FILLED and not outcome.fills:
-        return _End(
-            status=OrderStatus.EXPIRED,
-            venue_order_id=outcome.venue_order_id,
-            error_message="the venue shows the order as filled, but has no fills of it",
-        )
+def _taken(type_: OrderType, outcome: Executed | Resting | ListEnded) -> _End:
+    """Return what is written of an order that the venue took."""
+    match outcome:
+        case Executed(status=OrderStatus.FILLED, fills=()):
+            return _End(
+                status=OrderStatus.EXPIRED,
+                venue_order_id=outcome.venue_order_id,
+                error_message="the venue shows the order as filled, but has no fills of it",
+            )
+        case Executed():
+            return _summed(outcome.venue_order_id, outcome.status, outcome.fills)
+        case Resting(venue_list_id=list_id):
+            return _End(status=OrderStatus.RESTING, venue_order_id=list_id)
+        case ListEnded(venue_list_id=list_id) if type_ is OrderType.CANCEL:
+            # What the list sold is in the list's own row.
+            return _End(status=OrderStatus.CANCELLED, venue_order_id=list_id)
+        case ListEnded():
+            return _summed(outcome.venue_list_id, outcome.status, outcome.fills)
+        case _ as never:
+            assert_never(never)
+
+
+def _summed(venue_order_id: int, status: OrderStatus, of_order: Sequence[Fill]) -> _End:
     return _End(
-        status=outcome.status,
-        venue_order_id=outcome.venue_order_id,
-        executed_base=base,
-        executed_quote=quote,
+        status=status,
+        venue_order_id=venue_order_id,
+        executed_base=total(fill.quantity_base for fill in of_order),
+        executed_quote=total(fill.quantity_quote for fill in of_order),
     )
 
 
@@ -154,7 +180,7 @@ def _order_row(config: BotConfig, order: Order) -> dict[str, Any]:
 
 
 def _fill_rows(booking: Booking, order_id: int) -> list[dict[str, Any]]:
-    if not isinstance(booking.outcome, Executed):
+    if not isinstance(booking.outcome, Executed | ListEnded) or booking.type is OrderType.CANCEL:
         return []
     of_order = {"order_id": order_id, "bot_id": booking.config.id}
     return [msgspec.structs.asdict(fill) | of_order for fill in booking.outcome.fills]
@@ -176,12 +202,12 @@ _SETTLE = text("""
     UPDATE orders o
     SET status = g.status, venue_order_id = g.venue_order_id, executed_base = g.executed_base,
         executed_quote = g.executed_quote, error_code = g.error_code, error_message = g.error_message,
-        settled_at = clock_timestamp()
+        settled_at = CASE WHEN g.status = 'resting' THEN NULL ELSE clock_timestamp() END
     FROM unnest(
         CAST(:bot_id AS bigint[]), CAST(:number AS integer[]), CAST(:status AS text[]),
         CAST(:venue_order_id AS bigint[]), CAST(:executed_base AS numeric[]),
         CAST(:executed_quote AS numeric[]), CAST(:error_code AS integer[]), CAST(:error_message AS text[])
     ) AS g(bot_id, number, status, venue_order_id, executed_base, executed_quote, error_code, error_message)
-    WHERE o.bot_id = g.bot_id AND o.number = g.number AND o.status = 'open'
-    RETURNING o.bot_id, o.id
+    WHERE o.bot_id = g.bot_id AND o.number = g.number AND o.status IN ('open', 'resting')
+    RETURNING o.bot_id, o.number, o.id
 """)

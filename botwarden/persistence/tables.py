@@ -1,4 +1,4 @@
-"""Every table of the database, and the constraints that make bad rows impossible.
+"""Every table but those of the books (`order_tables`), with the constraints that make bad rows impossible.
 
 `bot_states` is the row that is locked first by everybody; its `version` and `term` guard each write.
 Amounts are NUMERIC without a scale, so that no digit is lost; NaN and infinities are refused.
@@ -10,7 +10,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from botwarden.persistence import order_tables  # noqa: F401 - they belong to the same schema
 from botwarden.persistence.columns import finite, metadata, not_negative, positive, time
 
 #: How many hash slots bot ids fall into (id modulo).
@@ -111,6 +111,7 @@ bot_configs = Table(
     Column("max_daily_loss_perc", Numeric),
     Column("daily_target_perc", Numeric),
     Column("reactivate_daily", Boolean, nullable=False),
+    Column("exchange_protection", Boolean, nullable=False, server_default=text("false")),
     time("created_at"),
     time("updated_at"),
     # Another user's key, or a key of another venue, cannot be named: the pair must exist.
@@ -165,6 +166,9 @@ bot_states = Table(
     time("close_requested_at", nullable=True),
     Column("open_order_number", Integer),
     Column("orders_made", Integer, nullable=False, server_default=text("0")),
+    Column("resting_list_number", Integer),
+    Column("leaving", Text),
+    time("protection_retry_at", nullable=True),
     #: Set by the trigger `bot_states_touch`, whenever `version` changes; always later than before.
     time("last_updated_at"),
     ForeignKeyConstraint(
@@ -186,6 +190,10 @@ bot_states = Table(
         "NOT in_position OR (current_position_size_coins > 0 AND entry_price > 0)", name="position_whole"
     ),
     CheckConstraint("open_order_number <= orders_made", name="open_order_made"),
+    CheckConstraint("resting_list_number <= orders_made", name="resting_list_made"),
+    CheckConstraint("resting_list_number <> open_order_number", name="resting_list_not_open"),
+    CheckConstraint("resting_list_number IS NULL OR in_position", name="resting_list_protects"),
+    CheckConstraint("leaving IS NULL OR in_position", name="leaving_position"),
     CheckConstraint("daily_trades_count >= 0", name="trades_count_range"),
     not_negative("current_position_size_coins"),
     not_negative("entry_price"),
@@ -210,113 +218,6 @@ bot_progress = Table(
     ),
     #: When the last evaluation finished; empty before the first.
     time("last_run_at", nullable=True),
-)
-
-orders = Table(
-    "orders",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    # The ledger outlives the bot: no foreign key.
-    Column("bot_id", BigInteger, nullable=False),
-    #: The bot's own count of its orders, from 1.
-    Column("number", Integer, nullable=False),
-    Column("user_id", BigInteger, nullable=False),
-    Column("api_key_id", BigInteger, nullable=False),
-    Column("venue", Text, nullable=False),
-    Column("symbol", Text, nullable=False),
-    Column("side", Text, nullable=False),
-    Column("type", Text, nullable=False, server_default="MARKET"),
-    Column("reason", Text, nullable=False),
-    Column("quantity_base", Numeric),
-    Column("quantity_quote", Numeric),
-    Column("decided_price_quote", Numeric, nullable=False),
-    Column("client_order_id", Text, nullable=False, unique=True),
-    #: By the venue's clock, in whole milliseconds.
-    Column("intended_at", DateTime(timezone=True), nullable=False),
-    Column("status", Text, nullable=False, server_default="open"),
-    Column("venue_order_id", BigInteger),
-    Column("executed_base", Numeric, nullable=False, server_default=text("0")),
-    Column("executed_quote", Numeric, nullable=False, server_default=text("0")),
-    Column("error_code", Integer),
-    Column("error_message", Text),
-    time("created_at"),
-    time("settled_at", nullable=True),
-    UniqueConstraint("bot_id", "number"),
-    # One open intent per bot, whatever the program does.
-    Index("uq_orders_open_bot_id", "bot_id", unique=True, postgresql_where=text("status = 'open'")),
-    Index("ix_orders_api_key_id", "api_key_id"),
-    Index("ix_orders_bot_id_id", "bot_id", "id"),
-    CheckConstraint("side IN ('BUY', 'SELL')", name="side_known"),
-    CheckConstraint(
-        "status IN ('open', 'filled', 'expired', 'rejected', 'never_sent', 'absent')", name="status_known"
-    ),
-    CheckConstraint("(status = 'open') = (settled_at IS NULL)", name="settled_has_time"),
-    CheckConstraint("(quantity_base IS NULL) <> (quantity_quote IS NULL)", name="one_size"),
-    CheckConstraint("side = 'BUY' OR quantity_base IS NOT NULL", name="sale_in_base"),
-    CheckConstraint("status <> 'filled' OR executed_base > 0", name="filled_has_size"),
-    positive("quantity_base"),
-    positive("quantity_quote"),
-    not_negative("executed_base"),
-    not_negative("executed_quote"),
-)
-
-fills = Table(
-    "fills",
-    metadata,
-    Column("order_id", BigInteger, ForeignKey("orders.id"), nullable=False),
-    Column("venue_trade_id", BigInteger, nullable=False),
-    Column("bot_id", BigInteger, nullable=False, index=True),
-    Column("price_quote", Numeric, nullable=False),
-    Column("quantity_base", Numeric, nullable=False),
-    Column("quantity_quote", Numeric, nullable=False),
-    Column("commission", Numeric, nullable=False),
-    Column("commission_asset", Text, nullable=False),
-    Column("commission_quote", Numeric, nullable=False),
-    Column("executed_at", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("order_id", "venue_trade_id"),
-    positive("price_quote"),
-    positive("quantity_base"),
-    not_negative("commission"),
-)
-
-trades = Table(
-    "trades",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    # An order is booked once, whatever the program does.
-    Column("order_id", BigInteger, ForeignKey("orders.id"), nullable=False, unique=True),
-    Column("bot_id", BigInteger, nullable=False),
-    Column("user_id", BigInteger, nullable=False),
-    Column("symbol", Text, nullable=False),
-    Column("side", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("price_quote", Numeric, nullable=False),
-    Column("quantity_base", Numeric, nullable=False),
-    Column("quantity_quote", Numeric, nullable=False),
-    Column("fee_quote", Numeric, nullable=False),
-    Column("realised_pnl_quote", Numeric, nullable=False),
-    Column("executed_at", DateTime(timezone=True), nullable=False),
-    #: The UTC date of `executed_at`: the day whose counters it belongs to.
-    Column("trading_day", Date, nullable=False),
-    Index("ix_trades_bot_id_trading_day", "bot_id", "trading_day"),
-    Index("ix_trades_bot_id_id", "bot_id", "id"),
-    CheckConstraint("trading_day = (executed_at AT TIME ZONE 'UTC')::date", name="day_of_execution"),
-    finite("realised_pnl_quote"),
-)
-
-adjustments = Table(
-    "adjustments",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("bot_id", BigInteger, nullable=False),
-    #: The state's field that its owner wrote: daily_pnl, daily_trades_count, current_position_size_coins, ...
-    Column("field", Text, nullable=False),
-    Column("before", Numeric, nullable=False),
-    Column("after", Numeric, nullable=False),
-    Column("trading_day", Date, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    time("created_at"),
-    Index("ix_adjustments_bot_id_trading_day", "bot_id", "trading_day"),
 )
 
 #: Partitioned by day on `at`; see `persistence.events`.

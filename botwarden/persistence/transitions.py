@@ -42,6 +42,8 @@ _AUDITED = (
     "daily_trades_count",
     "last_error_message",
     "close_requested_at",
+    "resting_list_number",
+    "leaving",
 )
 
 #: What a transition may write.
@@ -65,7 +67,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     kind: str
     message: str | None = None
-    #: Number of the order that this settles: it must still be open.
+    #: Number of the order that this settles: it must be open or resting still.
     settles: int | None = None
     #: What the trail says changed besides the state: {"field": [before, after]}.
     also: dict[str, list[Any]] = {}
@@ -157,7 +159,8 @@ def _write_statement() -> str:
             WHERE s.bot_id = ANY(CAST(:bot_ids AS bigint[])) AND s.version = g.version AND s.term = g.term
               AND (g.settles IS NULL OR EXISTS (
                   SELECT FROM orders o
-                  WHERE o.bot_id = g.bot_id AND o.number = g.settles AND o.status = 'open'))
+                  WHERE o.bot_id = g.bot_id AND o.number = g.settles
+                    AND o.status IN ('open', 'resting')))
             ORDER BY s.bot_id
             FOR NO KEY UPDATE OF s
         ), updated AS (

@@ -94,6 +94,8 @@ class BotConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_daily_loss_perc: Decimal | None
     daily_target_perc: Decimal | None
     reactivate_daily: bool
+    #: Take-profit and stop-loss of a position rest at the venue as well, as one order list.
+    exchange_protection: bool = False
     created_at: datetime
     updated_at: datetime
 
@@ -134,6 +136,12 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     open_order_number: int | None
     #: How many orders this bot has ever intended; the newest order's number.
     orders_made: int
+    #: Number of the protective order list that rests at the venue: not open, the bot goes on deciding.
+    resting_list_number: int | None = None
+    #: A `Reason`: an exit that is decided and waits until the resting list is off the book.
+    leaving: str | None = None
+    #: Before this no list is placed and none taken off, because the venue refused or was not reached.
+    protection_retry_at: datetime | None = None
     #: Set by the database with each version (aware, UTC).
     last_updated_at: datetime
 
@@ -141,6 +149,11 @@ class BotState(msgspec.Struct, frozen=True, kw_only=True):
     def unwatched_position(self) -> bool:
         """Whether a position is held that nobody guards: the bot is stopped."""
         return self.in_position and not self.is_active
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether something of this bot may still be executed: an order in flight, or a list at rest."""
+        return self.open_order_number is not None or self.resting_list_number is not None
 
 
 def new_state(bot_id: BotId, user_id: UserId, *, now: datetime) -> BotState:

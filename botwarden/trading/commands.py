@@ -30,12 +30,17 @@ def started_state(state: BotState) -> BotState:
         status=Status.PENDING,
         halted_by=None,
         close_requested_at=None,
+        leaving=None,
+        protection_retry_at=None,
         last_error_message=None,
     )
 
 
 def stop(state: BotState) -> Decision:
-    """Let the bot stop; a position is kept, and an order in flight is still settled."""
+    """Let the bot stop; a position is kept, and an order in flight is still settled.
+
+    A protective list that rests is taken off by the bot's holder.
+    """
     return Decision(state=stopped_state(state), cause=Cause.OWNER, kind="bot.stopped")
 
 
@@ -47,6 +52,8 @@ def stopped_state(state: BotState) -> BotState:
         status=Status.STOPPED,
         halted_by=HaltedBy.OWNER,
         close_requested_at=None,
+        leaving=None,
+        protection_retry_at=None,
     )
 
 

@@ -74,11 +74,21 @@ class PriceMoved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutcomeArrived(msgspec.Struct, frozen=True, kw_only=True):
-    """How the open order ended."""
+    """How the open order ended, or the resting list."""
 
     order: Order
     outcome: Outcome
     at: datetime
+
+
+class ProtectionDue(msgspec.Struct, frozen=True, kw_only=True):
+    """Time to see whether the protective list stands as it should: placed, changed or taken off."""
+
+    at: datetime
+    #: The list that rests; present exactly when the state names one.
+    resting: Order | None
+    #: The last price, if one is known.
+    price_quote: Decimal | None
 
 
 class DayTurned(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +133,7 @@ Input = (
     | Evaluated
     | PriceMoved
     | OutcomeArrived
+    | ProtectionDue
     | DayTurned
     | Disturbed
     | Recovered

@@ -32,7 +32,7 @@ def evaluate(config: BotConfig, state: BotState, event: Evaluated, instrument: I
     marked = obey_limits(config, raise_high(config, state, price, instrument=instrument))
     decision: Decision | None = None
     if event.signal is Signal.SELL and marked.in_position:
-        decision = leave(marked, Reason.SIGNAL, price, instrument)
+        decision = leave(marked, Reason.SIGNAL, price, instrument, at=event.at)
     elif event.signal is Signal.BUY and _has_room(marked, price, instrument):
         decision = _enter(config, marked, price, instrument)
     return decision or _shown(state, _at_rest(config, marked, event, instrument))
@@ -46,6 +46,8 @@ def _may_decide(state: BotState) -> bool:
 def _has_room(state: BotState, price: Decimal, instrument: Instrument | None) -> bool:
     """Return whether the bot may enter: flat, or left with too little to ever sell by itself."""
     if state.halted_by is not None or state.status in DISTURBANCES or state.close_requested_at is not None:
+        return False
+    if state.resting_list_number is not None:
         return False
     return not state.in_position or _is_stuck(state, price, instrument)
 

@@ -1,9 +1,11 @@
 """Leaving a position: the intent to sell, and what becomes of a position that is too small to sell.
 
 Never more is sold than this bot's own ledger holds, nor than what the account has free. An exit is
-intended on any market status: a venue that takes no orders says so itself.
+intended on any market status: a venue that takes no orders says so itself. While a protective list rests
+at the venue it is taken off first, and what is left then is sold: both never sell.
 """
 
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -12,7 +14,7 @@ from botwarden.trading.bot import ZERO, BotState, Cause, HaltedBy, Status
 from botwarden.trading.decisions import Decision
 from botwarden.trading.halts import show
 from botwarden.trading.instruments import Instrument
-from botwarden.trading.orders import OrderIntent, Reason, Side
+from botwarden.trading.orders import OrderIntent, OrderType, Reason, Side
 from botwarden.trading.sizing import exit_size, is_dust
 
 _CAUSES = {
@@ -21,6 +23,7 @@ _CAUSES = {
     Reason.TAKE_PROFIT: Cause.RISK,
     Reason.TRAILING_STOP: Cause.RISK,
     Reason.CLOSE_REQUESTED: Cause.OWNER,
+    Reason.PROTECTION: Cause.RISK,
 }
 
 
@@ -35,6 +38,7 @@ def leave(
     price_quote: Decimal,
     instrument: Instrument | None,
     *,
+    at: datetime,
     free_base: Decimal | None = None,
 ) -> Decision | None:
     """Return the decision to sell what is held; None when nothing can be done about it now.
@@ -42,8 +46,11 @@ def leave(
     What is too small for the venue stays in the books as a position and is sold together with the next
     entry; a close request for it is done with, as waiting longer would sell nothing either.
     """
+    if state.resting_list_number is not None:
+        return take_off(state, reason, price_quote, leaving=reason) if may_try(state, at) else None
     if instrument is None:
         return None
+    state = replace(state, leaving=None)
     held = state.current_position_size_coins
     size = exit_size(held, free_base, price_quote, instrument)
     if size > 0:
@@ -68,6 +75,30 @@ def leave(
     return Decision(state=waiting, cause=cause_of(reason), kind="bot.waiting", message=message)
 
 
+def take_off(
+    state: BotState, reason: Reason, price_quote: Decimal, *, leaving: Reason | None = None
+) -> Decision:
+    """Return the decision to take the resting list off the book; `leaving` is what follows then."""
+    return intend(
+        replace(state, leaving=leaving or state.leaving),
+        OrderIntent(
+            number=state.orders_made + 1,
+            type=OrderType.CANCEL,
+            side=Side.SELL,
+            reason=reason,
+            quantity_base=None,
+            quantity_quote=None,
+            decided_price_quote=price_quote,
+            cancels_number=state.resting_list_number,
+        ),
+    )
+
+
+def may_try(state: BotState, at: datetime) -> bool:
+    """Return whether a list may be placed or taken off now, or whether that just failed."""
+    return state.protection_retry_at is None or at >= state.protection_retry_at
+
+
 def intend(state: BotState, intent: OrderIntent) -> Decision:
     """Return the decision to place this order."""
     return Decision(
@@ -88,6 +119,7 @@ def closed(state: BotState) -> BotState:
         status=Status.STOPPED,
         halted_by=HaltedBy.OWNER,
         close_requested_at=None,
+        leaving=None,
         last_error_message=None,
     )
 
@@ -104,4 +136,6 @@ def flat(state: BotState) -> BotState:
         max_price_since_entry=None,
         take_profit_price=None,
         stop_loss_price=None,
+        leaving=None,
+        protection_retry_at=None,
     )

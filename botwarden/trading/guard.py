@@ -25,7 +25,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     sell_at_or_above: Decimal | None = None
     #: Above this the trailing stop rises.
     new_high_above: Decimal | None = None
-    #: A close request waits for any price.
+    #: A close request, or an exit that waited for a list to end, waits for any price.
     always: bool = False
 
 
@@ -36,7 +36,7 @@ def thresholds(config: BotConfig, state: BotState) -> Thresholds:
     """Return when the guard has something to do; nothing while an order of the bot is open."""
     if not state.in_position or state.open_order_number is not None:
         return _ASLEEP
-    always = state.close_requested_at is not None
+    always = state.close_requested_at is not None or state.leaving is not None
     if not state.is_active:
         return Thresholds(always=always)
     trails = _trails(config)
@@ -98,7 +98,8 @@ def on_price(
         marked = raise_high(config, state, event.price_quote, instrument=instrument)
     reason = _reason(config, marked, event.price_quote)
     if reason is not None and state.open_order_number is None:
-        decision = leave(marked, reason, event.price_quote, instrument, free_base=event.free_base)
+        price, free = event.price_quote, event.free_base
+        decision = leave(marked, reason, price, instrument, at=event.at, free_base=free)
         if decision is not None:
             return decision
     return Decision(state=marked, cause=Cause.RISK, kind="mark.raised" if marked != state else "price.seen")
@@ -109,6 +110,8 @@ def _reason(config: BotConfig, state: BotState, price_quote: Decimal) -> Reason 
         return Reason.CLOSE_REQUESTED
     if not state.is_active:
         return None
+    if state.leaving is not None:
+        return Reason(state.leaving)
     if state.stop_loss_price is not None and price_quote <= state.stop_loss_price:
         return Reason.STOP_LOSS
     trailing = state.trailing_stop_price if _trails(config) else None

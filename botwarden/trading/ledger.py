@@ -11,10 +11,14 @@ from decimal import Decimal
 import msgspec
 
 from botwarden.trading.bot import ZERO, BotId
-from botwarden.trading.orders import Fill, OrderStatus, Side
+from botwarden.trading.money import total
+from botwarden.trading.orders import Fill, OrderStatus, OrderType, Side, stop_loss_id, take_profit_id
 
 #: Outcomes after which the venue must not know of any execution.
 NOTHING_HAPPENED = frozenset({OrderStatus.REJECTED, OrderStatus.NEVER_SENT, OrderStatus.ABSENT})
+
+#: What becomes of these is not in our books yet.
+IN_FLIGHT = frozenset({OrderStatus.OPEN, OrderStatus.RESTING})
 
 
 class BookedOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +28,10 @@ class BookedOrder(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     symbol: str
     side: Side
+    type: OrderType = OrderType.MARKET
     client_order_id: str
     status: OrderStatus
+    #: Of a list and its cancel the list's id.
     venue_order_id: int | None
     executed_base: Decimal
     executed_quote: Decimal
@@ -72,13 +78,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare_orders(ours: Sequence[BookedOrder], theirs: Sequence[VenueOrder], *, tag: str) -> Comparison:
     """Compare the orders of one account and symbol, fill by fill."""
-    known = {order.client_order_id: order for order in ours}
+    known = {venue_id for order in ours for venue_id in _venue_ids(order)}
     by_client_id: dict[str, list[VenueOrder]] = {}
     for venue_order in theirs:
         by_client_id.setdefault(venue_order.client_order_id, []).append(venue_order)
     differences: list[str] = []
     for order in ours:
-        differences.extend(_compare(order, by_client_id.get(order.client_order_id, [])))
+        found = [venue for venue_id in _venue_ids(order) for venue in by_client_id.get(venue_id, [])]
+        differences.extend(_compare(order, found))
     unknown = [order for order in theirs if order.client_order_id not in known]
     mine = [order for order in unknown if order.client_order_id.startswith(f"bw-{tag}-")]
     differences.extend(f"{_name(order)} carries our tag and is not in our books" for order in mine)
@@ -86,8 +93,19 @@ def compare_orders(ours: Sequence[BookedOrder], theirs: Sequence[VenueOrder], *,
         compared=len(ours),
         differences=tuple(differences),
         foreign=tuple(_name(order) for order in unknown if order not in mine),
-        in_flight=tuple(order.client_order_id for order in ours if order.status is OrderStatus.OPEN),
+        in_flight=tuple(order.client_order_id for order in ours if order.status in IN_FLIGHT),
     )
+
+
+def _venue_ids(order: BookedOrder) -> Sequence[str]:
+    """Return the client order ids under which the account knows the order: of a list each leg's."""
+    match order.type:
+        case OrderType.MARKET:
+            return [order.client_order_id]
+        case OrderType.OCO:
+            return [take_profit_id(order.client_order_id), stop_loss_id(order.client_order_id)]
+        case OrderType.CANCEL:
+            return []
 
 
 def _name(order: VenueOrder) -> str:
@@ -114,16 +132,33 @@ def compare_books(bots: Iterable[BotBooks]) -> Comparison:
 
 def _compare(order: BookedOrder, venue_orders: Sequence[VenueOrder]) -> list[str]:
     name = f"{order.symbol} {order.client_order_id}"
-    if order.status is OrderStatus.OPEN:
+    if order.status in IN_FLIGHT or order.type is OrderType.CANCEL:
         return []
-    if len(venue_orders) > 1:
+    if len(venue_orders) > len(_venue_ids(order)):
         return [f"{name}: the account has {len(venue_orders)} orders with this id"]
     if order.status in NOTHING_HAPPENED:
         executed = sum((venue.executed_base for venue in venue_orders), ZERO)
         return [f"{name}: booked as {order.status}, but {executed} was executed"] if executed else []
     if not venue_orders:
         return [f"{name}: booked as {order.status}, but the account does not know it"]
-    return [f"{name}: {text}" for text in _compare_executed(order, venue_orders[0])]
+    return [f"{name}: {text}" for text in _compare_executed(order, _together(order, venue_orders))]
+
+
+def _together(order: BookedOrder, venue_orders: Sequence[VenueOrder]) -> VenueOrder:
+    """Return what the account has of the order, the legs of a list added up."""
+    first = venue_orders[0]
+    if order.type is not OrderType.OCO:
+        return first
+    return VenueOrder(
+        # The legs have ids of their own; the list's is not among the account's orders.
+        venue_order_id=order.venue_order_id or first.venue_order_id,
+        client_order_id=order.client_order_id,
+        symbol=first.symbol,
+        side=first.side,
+        executed_base=total(leg.executed_base for leg in venue_orders),
+        executed_quote=total(leg.executed_quote for leg in venue_orders),
+        fills=tuple(fill for leg in venue_orders for fill in leg.fills),
+    )
 
 
 def _compare_executed(order: BookedOrder, venue: VenueOrder) -> list[str]:

@@ -8,11 +8,21 @@ an owner's command that the state does not allow.
     state_put.py   the owner's PUT               guard.py       prices: stop-loss, trailing, take-profit
     lifecycle.py   adopted, disturbed, crashed   settlement.py  how an order ended, and its booking
     days.py        the day turns                 exits.py       the intent to sell
+    protection.py  the list at the venue: placed, taken off, and how it ended
 """
 
 from typing import assert_never
 
-from botwarden.trading import commands, days, evaluation, guard, lifecycle, settlement, state_put
+from botwarden.trading import (
+    commands,
+    days,
+    evaluation,
+    guard,
+    lifecycle,
+    protection,
+    settlement,
+    state_put,
+)
 from botwarden.trading.bot import BotConfig, BotState
 from botwarden.trading.decisions import (
     Adopted,
@@ -25,6 +35,7 @@ from botwarden.trading.decisions import (
     Input,
     OutcomeArrived,
     PriceMoved,
+    ProtectionDue,
     Recovered,
     Signal,
     StartRequested,
@@ -32,6 +43,7 @@ from botwarden.trading.decisions import (
     StopRequested,
 )
 from botwarden.trading.instruments import Instrument
+from botwarden.trading.orders import OrderType
 
 __all__ = [
     "Adopted",
@@ -44,6 +56,7 @@ __all__ = [
     "Input",
     "OutcomeArrived",
     "PriceMoved",
+    "ProtectionDue",
     "Recovered",
     "Signal",
     "StartRequested",
@@ -69,8 +82,8 @@ def decide(config: BotConfig, state: BotState, event: Input, *, instrument: Inst
             return evaluation.evaluate(config, state, event, instrument)
         case PriceMoved():
             return guard.on_price(config, state, event, instrument)
-        case OutcomeArrived():
-            return settlement.settle(config, state, event, instrument)
+        case OutcomeArrived() | ProtectionDue():
+            return _on_order(config, state, event, instrument)
         case DayTurned():
             return days.turn_day(config, state, event)
         case Adopted():
@@ -91,6 +104,20 @@ def _obey(state: BotState, command: StartRequested | StopRequested | CloseReques
             return commands.close(state, command)
         case StatePut():
             return state_put.put(state, command)
+        case _ as never:
+            assert_never(never)
+
+
+def _on_order(
+    config: BotConfig, state: BotState, event: OutcomeArrived | ProtectionDue, instrument: Instrument | None
+) -> Decision:
+    match event:
+        case ProtectionDue():
+            return protection.tend(config, state, event, instrument)
+        case OutcomeArrived() if event.order.type is OrderType.MARKET:
+            return settlement.settle(config, state, event, instrument)
+        case OutcomeArrived():
+            return protection.settle(config, state, event, instrument)
         case _ as never:
             assert_never(never)
 

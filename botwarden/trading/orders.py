@@ -1,7 +1,8 @@
 """Orders from intent to settlement: the values that pass between machine, database, desk and venue.
 
 An order is *open* while its outcome is unknown to us. It is settled exactly once, by one of the
-outcomes below, and then never changes again.
+outcomes below, and then never changes again. Only an order list may rest in between: the venue has it,
+and nothing of it has ended.
 """
 
 from datetime import datetime
@@ -20,6 +21,16 @@ class Side(StrEnum):
     SELL = "SELL"
 
 
+class OrderType(StrEnum):
+    """What is asked of the venue."""
+
+    MARKET = "MARKET"
+    #: A list of two sales, of which only one can happen: a limit above, a stop below.
+    OCO = "OCO"
+    #: That a list be taken off the book.
+    CANCEL = "CANCEL"
+
+
 class Reason(StrEnum):
     """Why an order was intended."""
 
@@ -28,12 +39,18 @@ class Reason(StrEnum):
     TAKE_PROFIT = "take_profit"
     TRAILING_STOP = "trailing_stop"
     CLOSE_REQUESTED = "close_requested"
+    #: Of a list and its cancel; the trade that a list makes has the reason of the leg.
+    PROTECTION = "protection"
 
 
 class OrderStatus(StrEnum):
-    """Life of an order in our books: `open` moves once to one of the others, which are final."""
+    """Life of an order in our books: `open` moves once to one of the others, which are final.
+
+    A list may rest before it moves on.
+    """
 
     OPEN = "open"
+    RESTING = "resting"
     FILLED = "filled"
     #: Ended by the venue with part or none of it executed.
     EXPIRED = "expired"
@@ -41,12 +58,15 @@ class OrderStatus(StrEnum):
     NEVER_SENT = "never_sent"
     #: Proven never to have reached the matching engine.
     ABSENT = "absent"
+    #: A list that ended with part or none of it executed, and the cancel after which a list had ended.
+    CANCELLED = "cancelled"
 
 
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish towards the venue, decided but not yet committed: a market order.
+    """A wish towards the venue, decided but not yet committed.
 
-    Exactly one of the sizes is set: `quantity_base`, or for a BUY `quantity_quote` (spend at most this).
+    Exactly one of the sizes is set: `quantity_base`, or for a BUY `quantity_quote` (spend at most this);
+    of a cancel none.
     """
 
     #: The bot's own count of its orders, from 1.
@@ -55,8 +75,14 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     quantity_base: Decimal | None
     quantity_quote: Decimal | None
-    #: The price that the decision looked at.
+    #: The price that the decision looked at; for a list, and a cancel that no price asked for, the entry's.
     decided_price_quote: Decimal
+    type: OrderType = OrderType.MARKET
+    #: The two prices of a list, in whole ticks.
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    #: Number of the list that a cancel is about.
+    cancels_number: int | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +100,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     #: By the venue's clock, stamped as the committing batch opened (aware, UTC, whole milliseconds).
     intended_at: datetime
     status: OrderStatus = OrderStatus.OPEN
+    type: OrderType = OrderType.MARKET
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    cancels_number: int | None = None
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +156,33 @@ class Unexplained(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-#: How an open order ends.
-Outcome = Executed | Rejected | NeverSent | Absent | Unexplained
+class Resting(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue took the list: it stands on the book."""
+
+    venue_list_id: int
+
+
+class ListEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """A list is off the book, whoever took it off: final with all, part or none of it executed.
+
+    The outcome of the list, and also of a cancel of it.
+    """
+
+    venue_list_id: int
+    #: FILLED, or CANCELLED.
+    status: OrderStatus
+    #: What each leg sold, oldest first; empty when nothing was executed.
+    take_profit: tuple[Fill, ...]
+    stop_loss: tuple[Fill, ...]
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """What both legs sold."""
+        return self.take_profit + self.stop_loss
+
+
+#: How an open order ends, or comes to rest.
+Outcome = Executed | Rejected | NeverSent | Absent | Unexplained | Resting | ListEnded
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +210,16 @@ def client_order_id(installation_tag: str, bot_id: BotId, number: int) -> str:
     Source: Binance spot API, newClientOrderId: ^[a-zA-Z0-9-_]{1,36}$.
     """
     return f"bw-{installation_tag}-{_base36(bot_id)}-{_base36(number)}"
+
+
+def take_profit_id(list_id: str) -> str:
+    """Return the client order id of a list's upper leg; a number never ends like this."""
+    return f"{list_id}-t"
+
+
+def stop_loss_id(list_id: str) -> str:
+    """Return the client order id of a list's lower leg."""
+    return f"{list_id}-s"
 
 
 def _base36(number: int) -> str:

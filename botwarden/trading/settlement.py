@@ -5,6 +5,7 @@ outcome of any order but the open one changes nothing, so each order is booked o
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -21,16 +22,21 @@ from botwarden.trading.money import BOOKS, average_price
 from botwarden.trading.orders import (
     Absent,
     Executed,
+    ListEnded,
     NeverSent,
     Order,
     OrderStatus,
     Rejected,
+    Resting,
     Side,
     Trade,
     Unexplained,
 )
 from botwarden.trading.pnl import Executions, Holding, add_up, after_buying, after_selling
 from botwarden.trading.sizing import is_dust
+
+#: A protective list is placed again so long after the venue refused it, or an exit came to nothing.
+RETRY_AFTER = timedelta(seconds=30)
 
 
 def settle(
@@ -39,8 +45,13 @@ def settle(
     """Book the outcome of the open order; an outcome of any other order changes nothing."""
     order = event.order
     if order.number != state.open_order_number:
-        return _settled(order, state, "the order is not open: nothing is booked")
-    return _done_closing(_outcome(config, replace(state, open_order_number=None), event, instrument))
+        return noted(order, state, "the order is not open: nothing is booked")
+    decision = done_closing(_outcome(config, replace(state, open_order_number=None), event, instrument))
+    if order.side is Side.SELL and config.exchange_protection and decision.state.in_position:
+        # The guard tries again at once; a list that is placed in between would only have to be taken off.
+        later = replace(decision.state, protection_retry_at=event.at + RETRY_AFTER)
+        return replace(decision, state=later)
+    return decision
 
 
 def _outcome(
@@ -49,22 +60,24 @@ def _outcome(
     order = event.order
     match event.outcome:
         case Executed(fills=(), status=OrderStatus.FILLED):
-            return _unexplained(order, freed, "the venue shows the order as filled, but has no fills of it")
+            return unexplained(order, freed, "the venue shows the order as filled, but has no fills of it")
         case Executed(fills=()):
-            return _settled(order, freed, "the venue ended the order with nothing executed")
+            return noted(order, freed, "the venue ended the order with nothing executed")
         case Executed() as executed:
-            return _booked(config, freed, order, executed, instrument)
+            return booked(config, freed, order, executed, instrument)
         case Rejected(code=code, message=message):
             return _rejected(order, freed, f"{code}: {message}")
         case NeverSent(message=message) | Absent(message=message):
-            return _settled(order, freed, message)
+            return noted(order, freed, message)
         case Unexplained(message=message):
-            return _unexplained(order, freed, message)
+            return unexplained(order, freed, message)
+        case Resting() | ListEnded():
+            return unexplained(order, freed, "an order list answers to a market order")
         case _ as never:
             assert_never(never)
 
 
-def _done_closing(decision: Decision) -> Decision:
+def done_closing(decision: Decision) -> Decision:
     """Stop the bot when a close was asked for and there is nothing to sell."""
     state = decision.state
     if state.close_requested_at is None or state.in_position:
@@ -74,27 +87,29 @@ def _done_closing(decision: Decision) -> Decision:
     return replace(decision, state=replace(closed(state), last_error_message=message))
 
 
-def _settled(order: Order, state: BotState, message: str) -> Decision:
+def noted(order: Order, state: BotState, message: str) -> Decision:
+    """Return the decision to settle an order that made no trade."""
     return Decision(state=state, cause=cause_of(order.reason), kind="order.settled", message=message)
 
 
 def _rejected(order: Order, state: BotState, message: str) -> Decision:
     """Keep the venue's words; a stop, a pause and a quarantine stay to be seen."""
     shown = show(replace(state, last_error_message=short(message)), Status.ERROR_ORDER_REJECTED)
-    return _settled(order, shown, message)
+    return noted(order, shown, message)
 
 
-def _unexplained(order: Order, state: BotState, message: str) -> Decision:
+def unexplained(order: Order, state: BotState, message: str) -> Decision:
     """Halt: only the guard works until the owner has looked and starts the bot again."""
     halted = replace(state, last_error_message=short(message))
     if state.is_active:
         halted = replace(halted, status=Status.ERROR_ORDER_UNEXPLAINED, halted_by=HaltedBy.SYSTEM)
-    return _settled(order, halted, message)
+    return noted(order, halted, message)
 
 
-def _booked(
+def booked(
     config: BotConfig, state: BotState, order: Order, executed: Executed, instrument: Instrument | None
 ) -> Decision:
+    """Return the decision to book the fills (not empty) as one trade of the order."""
     sums = add_up(executed.fills, is_base=_base_asset_test(order, instrument))
     trade = _trade(order, sums)
     note: str | None = None

@@ -19,7 +19,9 @@ from botwarden.trading.exits import flat
 from botwarden.trading.money import BOOKS
 
 #: Fields of the state that nobody may write.
-READ_ONLY = frozenset({"id", "version", "last_updated_at", "last_run_at", "halted_by", "unwatched_position"})
+READ_ONLY = frozenset(
+    {"id", "version", "last_updated_at", "last_run_at", "halted_by", "unwatched_position", "protection"}
+)
 
 #: What makes up a position; may be changed only while the bot is stopped and nothing is in flight.
 _POSITION = ("in_position", "entry_price", "current_position_size_coins")
@@ -45,7 +47,7 @@ def put(state: BotState, event: StatePut) -> Decision:
     changed = _with_values(state, values, position_changes=position_changes)
     if errors := _contradictions(changed, values):
         raise Invalid(*errors)
-    if position_changes and (state.is_active or state.open_order_number is not None):
+    if position_changes and (state.is_active or state.is_expecting):
         raise Refused("the position may be changed only while the bot is stopped and no order is in flight")
     match values.get("status"):
         case Status.PENDING:

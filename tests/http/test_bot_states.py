@@ -27,6 +27,7 @@ FIELDS = {
     "version",
     "halted_by",
     "unwatched_position",
+    "protection",
 }
 
 POSITION = {"in_position": True, "entry_price": 60000, "current_position_size_coins": "0.5"}
@@ -88,6 +89,7 @@ async def test_amounts_are_exact(user, bot):
         ),
         ({"last_run_at": None, "halted_by": None}, ["halted_by", "last_run_at"]),
         ({"unwatched_position": False}, ["unwatched_position"]),
+        ({"protection": "resting"}, ["protection"]),
         ({"user_id": 3, "term": 1, "is_active": True}, ["is_active", "term", "user_id"]),
         ({"status": "running"}, ["status"]),
         ({"status": "waiting (no signal)"}, ["status"]),

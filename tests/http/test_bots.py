@@ -36,6 +36,7 @@ async def test_new_bot_has_every_field_of_the_contract(user, api_key):
         "max_daily_loss_perc": None,
         "daily_target_perc": None,
         "reactivate_daily": True,
+        "exchange_protection": False,
     }
     assert state == {
         "id": made["id"],
@@ -55,6 +56,7 @@ async def test_new_bot_has_every_field_of_the_contract(user, api_key):
         "version": 1,
         "halted_by": "owner",
         "unwatched_position": False,
+        "protection": None,
     }
     assert (await user.client.get(f"/bots/{made['id']}")).json() == answer.json()
 

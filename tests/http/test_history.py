@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from botwarden.persistence.tables import orders, trades
+from botwarden.persistence.order_tables import orders, trades
 from tests.http.api import exact
 
 pytestmark = pytest.mark.anyio

@@ -126,6 +126,10 @@ def order_of(intent: OrderIntent, *, symbol: str = "BTCUSDT") -> Order:
         decided_price_quote=intent.decided_price_quote,
         client_order_id=client_order_id("abc123", BOT, intent.number),
         intended_at=NOW,
+        type=intent.type,
+        take_profit_price=intent.take_profit_price,
+        stop_loss_price=intent.stop_loss_price,
+        cancels_number=intent.cancels_number,
     )
 
 

@@ -277,7 +277,7 @@ class MachineAgainstVenue(RuleBasedStateMachine):
         state = self.state
         assert state.in_position == (state.current_position_size_coins > 0) == (state.entry_price is not None)
         assert state.position_cost_quote >= 0
-        assert state.in_position or state.close_requested_at is None
+        assert state.in_position or state.close_requested_at is None or state.open_order_number is not None
         assert state.in_position or state.position_cost_quote == 0
         assert state.is_active == (state.halted_by is not HaltedBy.OWNER)
         assert state.is_active or state.status == Status.STOPPED
