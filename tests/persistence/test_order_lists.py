@@ -278,7 +278,8 @@ async def test_a_bot_has_one_resting_list_at_most(database):
         async with database.begin() as tx:
             await tx.execute(
                 text("""
-                    INSERT INTO orders (bot_id, number, user_id, api_key_id, venue, symbol, side, type, reason,
+                    INSERT INTO orders (bot_id, number, user_id, api_key_id, venue, symbol, side, type,
+                        reason,
                         quantity_base, decided_price_quote, take_profit_price, stop_loss_price,
                         client_order_id, intended_at, status)
                     SELECT bot_id, 7, user_id, api_key_id, venue, symbol, side, type, reason,

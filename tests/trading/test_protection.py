@@ -7,38 +7,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from botwarden.errors import Refused
-from botwarden.trading.bot import BotConfig, BotState, Status
-from botwarden.trading.decisions import ProtectionDue
+from botwarden.trading.bot import Status
 from botwarden.trading.guard import thresholds
-from botwarden.trading.instruments import Instrument
 from botwarden.trading.machine import (
     CloseRequested,
-    DayTurned,
-    Decision,
     Evaluated,
     Input,
-    OutcomeArrived,
-    PriceMoved,
     Signal,
-    StartRequested,
-    StatePut,
     StopRequested,
-    decide,
 )
 from botwarden.trading.orders import (
     Absent,
-    Executed,
-    Fill,
-    ListEnded,
     NeverSent,
     Order,
-    OrderStatus,
     OrderType,
     Outcome,
     Reason,
     Rejected,
-    Resting,
     Side,
     Unexplained,
     client_order_id,
@@ -51,55 +36,13 @@ from tests.trading.examples import (
     BOT,
     INSTRUMENT,
     NOW,
-    TOMORROW,
     executed,
     holding,
-    make_config,
     make_fill,
     make_order,
     order_of,
 )
-
-CONFIG = make_config(exchange_protection=True)
-STANDS = Resting(venue_list_id=9)
-HUNDRED = Decimal(100)
-
-
-def told(
-    state: BotState,
-    event: Input,
-    *,
-    config: BotConfig = CONFIG,
-    instrument: Instrument | None = INSTRUMENT,
-) -> Decision:
-    return decide(config, state, event, instrument=instrument)
-
-
-def due(resting: Order | None = None, price: str | None = "100", **changes: Any) -> ProtectionDue:
-    event = ProtectionDue(at=NOW, resting=resting, price_quote=None if price is None else Decimal(price))
-    return replace(event, **changes)
-
-
-def price(quote: str, **changes: Any) -> PriceMoved:
-    return replace(PriceMoved(price_quote=Decimal(quote), at=NOW), **changes)
-
-
-def outcome(order: Order, how: Outcome) -> OutcomeArrived:
-    return OutcomeArrived(order=order, outcome=how, at=NOW)
-
-
-def protected(**changes: Any) -> tuple[BotState, Order]:
-    """Return a bot that holds one coin, its list at rest, and the list."""
-    placed = told(holding(**changes), due())
-    listed = order_of(placed.intent)
-    return told(placed.state, outcome(listed, STANDS)).state, listed
-
-
-def ended(*, take_profit: tuple[Fill, ...] = (), stop_loss: tuple[Fill, ...] = ()) -> ListEnded:
-    sold = sum((fill.quantity_base for fill in take_profit + stop_loss), Decimal(0))
-    status = OrderStatus.FILLED if sold == 1 else OrderStatus.CANCELLED
-    return ListEnded(venue_list_id=9, status=status, take_profit=take_profit, stop_loss=stop_loss)
-
+from tests.trading.protected import CONFIG, HUNDRED, STANDS, due, ended, outcome, price, protected, told
 
 # Placing ----------------------------------------------------------------------------------------------
 
@@ -357,97 +300,3 @@ def test_a_stopped_bots_leg_is_still_booked() -> None:
     decision = told(halted, outcome(listed, ended(stop_loss=(make_fill("94", "1"),))))
     assert decision.trade is not None
     assert (decision.state.is_active, decision.state.status) == (False, Status.STOPPED)
-
-
-# Owner, day and changes -------------------------------------------------------------------------------
-
-
-def test_a_stop_withdraws_the_exit_and_the_list_is_taken_off() -> None:
-    """After a stop nothing is sold; the position is kept, and the list goes."""
-    resting, listed = protected()
-    leaving = told(resting, price("95"))
-    halted = told(leaving.state, StopRequested(at=NOW)).state
-    assert (halted.leaving, halted.resting_list_number) == (None, 2)
-    off = told(halted, outcome(order_of(leaving.intent), ended())).state
-    assert (off.in_position, off.is_expecting) == (True, False)
-    assert told(off, price("90")).intent is None
-    idle = told(resting, StopRequested(at=NOW)).state
-    cancel = told(idle, due(listed)).intent
-    assert (cancel.type, cancel.reason) == (OrderType.CANCEL, Reason.PROTECTION)
-
-
-def test_a_started_bot_is_protected_again() -> None:
-    """What a stop took off, a start places."""
-    resting, _ = protected()
-    stopped = replace(told(resting, StopRequested(at=NOW)).state, resting_list_number=None)
-    assert told(told(stopped, StartRequested(at=NOW)).state, due()).intent.type is OrderType.OCO
-
-
-def test_the_day_turns_without_touching_the_list() -> None:
-    """The reset leaves it; nothing becomes due by it."""
-    resting, listed = protected()
-    event = DayTurned(day=TOMORROW, daily_pnl=Decimal(0), daily_trades_count=0, reactivate_all=False, at=NOW)
-    turned = told(resting, event).state
-    assert turned.resting_list_number == 2
-    assert told(turned, due(listed)).intent is None
-
-
-def test_a_moved_trailing_stop_does_not_touch_the_list() -> None:
-    """The trailing stop is the bot's own; it leaves by itself when it is met."""
-    config = replace(CONFIG, trailing_stop_active=True, trailing_stop_perc=Decimal(2))
-    resting, listed = protected()
-    raised = told(resting, price("108"), config=config).state
-    assert raised.trailing_stop_price > 100
-    assert told(raised, due(listed), config=config).intent is None
-    assert told(raised, price("105"), config=config).state.leaving is Reason.TRAILING_STOP
-
-
-def test_written_thresholds_replace_the_list() -> None:
-    """The owner moves the stop: the old list is taken off, and one at the new price is placed."""
-    resting, listed = protected()
-    put = told(resting, StatePut(changes={"stop_loss_price": "97"}, at=NOW)).state
-    cancelling = told(put, due(listed))
-    assert (cancelling.intent.type, cancelling.state.leaving) == (OrderType.CANCEL, None)
-    off = told(cancelling.state, outcome(order_of(cancelling.intent), ended())).state
-    placed = told(off, due()).intent
-    assert (placed.type, placed.stop_loss_price) == (OrderType.OCO, 97)
-
-
-def test_the_setting_is_obeyed_with_the_next_look() -> None:
-    """Off takes the list off and says nothing of it; on places it."""
-    off = make_config()
-    resting, listed = protected()
-    cancelling = told(resting, due(listed), config=off)
-    assert cancelling.intent.type is OrderType.CANCEL
-    gone = told(cancelling.state, outcome(order_of(cancelling.intent), ended()), config=off).state
-    assert protection_of(off, gone) is None
-    assert told(gone, due(), config=off).intent is None
-    assert told(gone, due()).intent.type is OrderType.OCO
-
-
-def test_a_position_is_not_rewritten_while_a_list_rests() -> None:
-    """The owner of a stopped bot waits until the list is off."""
-    resting, _ = protected()
-    halted = told(resting, StopRequested(at=NOW)).state
-    with pytest.raises(Refused):
-        told(halted, StatePut(changes={"in_position": False}, at=NOW))
-
-
-def test_nothing_is_bought_while_a_list_rests() -> None:
-    """Even when the position is worth too little by now to be sold."""
-    resting, _ = protected()
-    signal = Evaluated(signal=Signal.BUY, price_quote=Decimal("4.9"), at=NOW)
-    config = replace(CONFIG, position_size_fixed=Decimal(10))
-    assert told(replace(resting, resting_list_number=None), signal, config=config).intent is not None
-    assert told(resting, signal, config=config).intent is None
-
-
-def test_a_market_order_is_never_settled_by_a_list() -> None:
-    """Answers that belong to the other kind halt the bot instead of being booked."""
-    sale = told(holding(), price("95"))
-    wrong = told(sale.state, outcome(order_of(sale.intent), STANDS)).state
-    assert (wrong.status, wrong.in_position) == (Status.ERROR_ORDER_UNEXPLAINED, True)
-    placed = told(holding(), due())
-    strange = Executed(venue_order_id=1, status=OrderStatus.FILLED, fills=(make_fill("100", "1"),))
-    wrong = told(placed.state, outcome(order_of(placed.intent), strange)).state
-    assert (wrong.status, wrong.in_position) == (Status.ERROR_ORDER_UNEXPLAINED, True)
