@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from botwarden.exchange.paper.records import OrderRecord, TradeRecord
+from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -43,6 +43,14 @@ def put_order(order: OrderRecord) -> Statement:
             order.created_ms,
             _ENCODE(order).decode(),
         ),
+    )
+
+
+def put_list(listed: ListRecord) -> Statement:
+    """A new list."""
+    return (
+        "INSERT INTO lists VALUES (?, ?, ?, ?)",
+        (listed.list_id, listed.account_id, listed.client_list_id, _ENCODE(listed).decode()),
     )
 
 

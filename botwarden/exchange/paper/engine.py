@@ -4,7 +4,7 @@ Synchronous: nothing happens between the check of a balance and its use. Each ch
 store at once and whole; who answers for it waits for `Store.settled` first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from botwarden.exchange.paper import changes, filters
@@ -16,7 +16,7 @@ from botwarden.exchange.paper.errors import cancel_rejected, market_closed, reje
 from botwarden.exchange.paper.instruments import split_symbol
 from botwarden.exchange.paper.market import Market, SymbolMarket, Trade
 from botwarden.exchange.paper.matching import Take, commission, crosses, take, take_quote, within
-from botwarden.exchange.paper.records import OrderRecord, TradeRecord
+from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
 from botwarden.exchange.paper.store import Store
 
 
@@ -32,6 +32,7 @@ class NewOrder:
     price: int = 0
     quantity: int = 0
     quote_quantity: int = 0
+    stop_price: int = 0
 
     @property
     def is_buy(self) -> bool:
@@ -49,6 +50,7 @@ class Engine:
         self._starting = dict(starting_balances)
         self._resting: dict[str, dict[int, OrderRecord]] = {}
         self._next_order_id = {symbol: last + 1 for symbol, last in kept.last_order_ids().items()}
+        self._next_list_id = kept.last_list_id() + 1
         self._recall()
 
     # Accounts
@@ -95,6 +97,50 @@ class Engine:
         self._write(account, order, trades)
         return order, trades
 
+    def place_oco(
+        self, account: Account, above: NewOrder, below: NewOrder, client_list_id: str, now_ms: int
+    ) -> tuple[ListRecord, list[OrderRecord]]:
+        """Put a limit above and a stop below the price on the book: two sales of the same coins.
+
+        Raises:
+            ApiError: it is refused, and nothing has changed.
+        """
+        symbol = self.market.symbols[above.symbol]
+        here = [order for (name, _), order in account.open_orders.items() if name == above.symbol]
+        filters.check_open_lists(
+            lists=len({order.list_id for order in here} - {-1}), stops=sum(order.waits for order in here)
+        )
+        stands = (below.symbol, below.client_order_id) in account.open_client_ids
+        if stands or below.client_order_id == above.client_order_id:
+            raise rejected("Duplicate order sent.")
+        self.try_out(account, above)
+        if self.book(symbol).price <= below.stop_price:
+            raise rejected("Order would trigger immediately.")
+        listed = ListRecord(
+            list_id=self._next_list_id,
+            account_id=account.account_id,
+            client_list_id=client_list_id,
+            symbol=above.symbol,
+            order_ids=(
+                self._next_order_id.get(above.symbol, 1),
+                self._next_order_id.get(above.symbol, 1) + 1,
+            ),
+            created_ms=now_ms,
+        )
+        self._next_list_id += 1
+        legs = [self._new_record(account, wish, now_ms) for wish in (below, above)]
+        for leg in legs:
+            leg.list_id = listed.list_id
+            self._rest(account, leg)
+        self._store.write(
+            [
+                changes.put_list(listed),
+                *(changes.put_order(leg) for leg in legs),
+                *_holdings(account, split_symbol(above.symbol)),
+            ]
+        )
+        return listed, legs
+
     def try_out(self, account: Account, wish: NewOrder) -> tuple[list[Take], bool]:
         """Return what an order would take from the book, and whether the book has enough.
 
@@ -123,15 +169,17 @@ class Engine:
         known = account.open_orders.get((order.symbol, order.order_id))
         if known is None:
             raise cancel_rejected()
-        written = self._end(account, known, "CANCELED", now_ms)
-        self._store.write([written, *_holdings(account, split_symbol(known.symbol))])
+        written = [self._end(account, leg, "CANCELED", now_ms) for leg in [known, *_siblings(account, known)]]
+        self._store.write([*written, *_holdings(account, split_symbol(known.symbol))])
         return known
 
     def expire(self, account: Account, order: OrderRecord, reason: str, now_ms: int) -> None:
         """Take an open order off the book for a reason of the venue's own."""
-        order.expiry_reason = reason
-        written = self._end(account, order, "EXPIRED", now_ms)
-        self._store.write([written, *_holdings(account, split_symbol(order.symbol))])
+        legs = [order, *_siblings(account, order)]
+        for leg in legs:
+            leg.expiry_reason = reason
+        written = [self._end(account, leg, "EXPIRED", now_ms) for leg in legs]
+        self._store.write([*written, *_holdings(account, split_symbol(order.symbol))])
 
     def on_trade(self, trade: Trade) -> None:
         """Fill the resting orders that a price of the market reaches."""
@@ -139,7 +187,10 @@ class Engine:
         if not resting:
             return
         for order in list(resting.values()):
-            if crosses(is_buy=order.is_buy, limit=order.price, price=trade.price):
+            if order.waits:
+                if trade.price <= order.stop_price:
+                    self._trigger(order, trade.time_ms)
+            elif order.is_open and crosses(is_buy=order.is_buy, limit=order.price, price=trade.price):
                 self._fill_resting(order, trade.time_ms)
 
     def book(self, symbol: SymbolMarket) -> Book:
@@ -167,6 +218,7 @@ class Engine:
             quote_quantity=wish.quote_quantity,
             created_ms=now_ms,
             updated_ms=now_ms,
+            stop_price=wish.stop_price,
         )
 
     def _require_funds(
@@ -217,6 +269,8 @@ class Engine:
         rules = self.market.symbols[order.symbol].instrument
         rest = order.quantity - order.executed
         order.locked = cost(order.price, rest) if order.is_buy else rest
+        if order.waits:
+            order.locked = 0  # The other leg has set the coins aside for both.
         account.lock(rules.quote if order.is_buy else rules.base, order.locked)
         account.put_on_book(order)
         self._resting.setdefault(order.symbol, {})[order.order_id] = order
@@ -227,7 +281,24 @@ class Engine:
         trade = self._fill(account, order, fill, now_ms, is_maker=True)
         order.status = "FILLED"
         self._forget(account, order)
-        self._write(account, order, [trade])
+        self._write(account, order, [trade], also=self._end_siblings(account, order, now_ms))
+
+    def _trigger(self, order: OrderRecord, now_ms: int) -> None:
+        """Sell at market what the list had set aside."""
+        account = self.accounts.by_id[order.account_id]
+        ended = self._end_siblings(account, order, now_ms)
+        takes = take(self.book(self.market.symbols[order.symbol]).bids(), order.quantity)
+        trades = [self._fill(account, order, fill, now_ms, is_maker=False) for fill in takes]
+        order.status = "FILLED" if order.executed == order.quantity else "EXPIRED"
+        self._forget(account, order)
+        self._write(account, order, trades, also=ended)
+
+    def _end_siblings(self, account: Account, order: OrderRecord, now_ms: int) -> list[Statement]:
+        written = []
+        for leg in _siblings(account, order):
+            leg.expiry_reason = "OCO_TRIGGER"
+            written.append(self._end(account, leg, "EXPIRED", now_ms))
+        return written
 
     def _end(self, account: Account, order: OrderRecord, status: str, now_ms: int) -> Statement:
         base, quote = split_symbol(order.symbol)
@@ -242,9 +313,17 @@ class Engine:
         account.take_off_book(order)
         self._resting.get(order.symbol, {}).pop(order.order_id, None)
 
-    def _write(self, account: Account, order: OrderRecord, trades: list[TradeRecord]) -> None:
+    def _write(
+        self,
+        account: Account,
+        order: OrderRecord,
+        trades: list[TradeRecord],
+        *,
+        also: Sequence[Statement] = (),
+    ) -> None:
         self._store.write(
             [
+                *also,
                 changes.put_order(order),
                 *(changes.put_trade(trade) for trade in trades),
                 *_holdings(account, split_symbol(order.symbol)),
@@ -261,6 +340,14 @@ class Engine:
             self.accounts.by_id[order.account_id].put_on_book(order)
             if order.symbol in self.market.symbols:
                 self._resting.setdefault(order.symbol, {})[order.order_id] = order
+
+
+def _siblings(account: Account, order: OrderRecord) -> list[OrderRecord]:
+    """Return the other open legs of the order's list."""
+    if order.list_id < 0:
+        return []
+    legs = account.open_orders.values()
+    return [leg for leg in legs if leg.list_id == order.list_id and leg.order_id != order.order_id]
 
 
 def _conclude(order: OrderRecord, *, enough: bool) -> None:

@@ -6,7 +6,9 @@ Pure. Source: Binance spot API, filters.
 from botwarden.exchange.paper.amounts import cost
 from botwarden.exchange.paper.errors import ApiError, filter_failure
 from botwarden.exchange.paper.instruments import (
+    MAX_OPEN_LISTS,
     MAX_OPEN_ORDERS,
+    MAX_OPEN_STOPS,
     PRICE_BAND_DOWN,
     PRICE_BAND_UP,
     PaperInstrument,
@@ -50,3 +52,11 @@ def check_open_orders(count: int) -> None:
     """Refuse one order too many on the book of one symbol."""
     if count >= MAX_OPEN_ORDERS:
         raise filter_failure("MAX_NUM_ORDERS")
+
+
+def check_open_lists(lists: int, stops: int) -> None:
+    """Refuse one list, or one stop, too many on the book of one symbol."""
+    if stops >= MAX_OPEN_STOPS:
+        raise filter_failure("MAX_NUM_ALGO_ORDERS")
+    if lists >= MAX_OPEN_LISTS:
+        raise filter_failure("MAX_NUM_ORDER_LISTS")

@@ -51,7 +51,10 @@ class PaperInstrument(NamedTuple):
 PRICE_BAND_UP, PRICE_BAND_DOWN = 5, 5  # multiplier, and one over multiplier
 
 MAX_OPEN_ORDERS = 200
+MAX_OPEN_STOPS = 5
+MAX_OPEN_LISTS = 20
 
+#: Stops only as legs of a list.
 ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET"]
 
 _KNOWN_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "EUR", "TRY", "BRL", "BTC", "ETH", "BNB")
@@ -179,6 +182,8 @@ def filters(instrument: PaperInstrument) -> list[dict[str, Any]]:
             "avgPriceMins": 5,
         },
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": MAX_OPEN_ORDERS},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": MAX_OPEN_STOPS},
+        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": MAX_OPEN_LISTS},
     ]
 
 
@@ -196,7 +201,7 @@ def description(instrument: PaperInstrument, status: str) -> dict[str, Any]:
         "quoteCommissionPrecision": DECIMALS,
         "orderTypes": ORDER_TYPES,
         "icebergAllowed": False,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "opoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,

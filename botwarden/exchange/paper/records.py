@@ -1,5 +1,6 @@
 """Orders and trades as they are stored and shown. Amounts in units."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +32,10 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     created_ms: int
     updated_ms: int
     expiry_reason: str | None = None
+    #: At or below this a waiting STOP_LOSS sells at market; zero once it does, and of every other order.
+    stop_price: int = 0
+    #: The list that it is a leg of.
+    list_id: int = -1
 
     @property
     def is_buy(self) -> bool:
@@ -38,9 +43,25 @@ class OrderRecord(msgspec.Struct, kw_only=True):
         return self.side == "BUY"
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits for its stop price."""
+        return self.is_open and self.type == "STOP_LOSS"
+
+    @property
     def is_open(self) -> bool:
         """Whether it may still be filled."""
         return self.status not in FINAL
+
+
+class ListRecord(msgspec.Struct, kw_only=True, frozen=True):
+    """Two orders of which only one happens; how it stands follows from its legs."""
+
+    list_id: int
+    account_id: int
+    client_list_id: str
+    symbol: str
+    order_ids: tuple[int, int]
+    created_ms: int
 
 
 class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
@@ -65,15 +86,15 @@ def shown_order(order: OrderRecord) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.client_order_id,
         **_result(order),
-        "stopPrice": text(0),
+        "stopPrice": text(order.stop_price),
         "icebergQty": text(0),
         "time": order.created_ms,
         "updateTime": order.updated_ms,
-        "isWorking": True,
-        "workingTime": order.created_ms,
+        "isWorking": not order.waits,
+        "workingTime": -1 if order.waits else order.created_ms,
         "origQuoteOrderQty": text(order.quote_quantity),
         "selfTradePreventionMode": "NONE",
     }
@@ -87,7 +108,7 @@ def shown_ack(order: OrderRecord) -> dict[str, Any]:
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.client_order_id,
         "transactTime": order.updated_ms,
     }
@@ -99,12 +120,32 @@ def shown_result(order: OrderRecord) -> dict[str, Any]:
         **shown_ack(order),
         **_result(order),
         "origQuoteOrderQty": text(order.quote_quantity),
-        "workingTime": order.created_ms,
+        "workingTime": -1 if order.waits else order.created_ms,
         "selfTradePreventionMode": "NONE",
     }
+    if order.stop_price:
+        shown["stopPrice"] = text(order.stop_price)
     if order.expiry_reason is not None:
         shown["expiryReason"] = order.expiry_reason
     return shown
+
+
+def shown_list(listed: ListRecord, legs: Sequence[OrderRecord]) -> dict[str, Any]:
+    """Return a list as GET orderList shows it; it is done as soon as one leg is over."""
+    stands = all(leg.is_open for leg in legs)
+    return {
+        "orderListId": listed.list_id,
+        "contingencyType": "OCO",
+        "listStatusType": "EXEC_STARTED" if stands else "ALL_DONE",
+        "listOrderStatus": "EXECUTING" if stands else "ALL_DONE",
+        "listClientOrderId": listed.client_list_id,
+        "transactionTime": listed.created_ms,
+        "symbol": listed.symbol,
+        "orders": [
+            {"symbol": leg.symbol, "orderId": leg.order_id, "clientOrderId": leg.client_order_id}
+            for leg in legs
+        ],
+    }
 
 
 def shown_full(order: OrderRecord, trades: list[TradeRecord]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ async def place_test(call: Call) -> Any:
 async def cancel(call: Call) -> Any:
     """DELETE order."""
     symbol, params = call.symbol(), call.params
-    cancel_id = params.client_order_id("newClientOrderId") or _own_id()
+    cancel_id = params.client_order_id("newClientOrderId") or own_id()
     restrictions = params.text("cancelRestrictions")
     order_id, client_id = params.integer("orderId"), params.client_order_id("origClientOrderId")
     params.finish()
@@ -92,7 +92,7 @@ async def cancel_all(call: Call) -> Any:
     if not here:
         raise errors.cancel_rejected()
     now_ms = call.check_time()
-    engine, cancel_id = call.venue.engine, _own_id()
+    engine, cancel_id = call.venue.engine, own_id()
     return [records.shown_cancel(engine.cancel(call.account, order, now_ms), cancel_id) for order in here]
 
 
@@ -245,7 +245,7 @@ def _wish(call: Call) -> tuple[SymbolMarket, NewOrder]:
     if params.has("icebergQty"):
         raise errors.rejected("Iceberg orders are not supported for this symbol.")
     params.ignore("strategyId", "strategyType", "selfTradePreventionMode")
-    client_id = params.client_order_id("newClientOrderId") or _own_id()
+    client_id = params.client_order_id("newClientOrderId") or own_id()
     shape = _market_shape(call) if kind == "MARKET" else _limit_shape(call, kind)
     wish = NewOrder(symbol=symbol.instrument.symbol, side=side, type=kind, client_order_id=client_id, **shape)
     return symbol, wish
@@ -350,7 +350,8 @@ def _discount() -> dict[str, Any]:
     }
 
 
-def _own_id() -> str:
+def own_id() -> str:
+    """Return an id for who gave none."""
     return secrets.token_urlsafe(16)[:22]
 
 

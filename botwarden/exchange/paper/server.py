@@ -10,14 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 from aiohttp import web
 
-from botwarden.exchange.paper import rest_market, rest_trade, sockets
+from botwarden.exchange.paper import rest_lists, rest_market, rest_trade, sockets
 from botwarden.exchange.paper.admin_rest import Admin
 from botwarden.exchange.paper.gate import PREFIX, Gate
 from botwarden.exchange.paper.options import PaperOptions
 from botwarden.exchange.paper.times import ServerClock, SystemServerClock
 from botwarden.exchange.paper.venue import PaperVenue, open_venue
 
-ENDPOINTS = {**rest_market.ENDPOINTS, **rest_trade.ENDPOINTS}
+ENDPOINTS = {**rest_market.ENDPOINTS, **rest_trade.ENDPOINTS, **rest_lists.ENDPOINTS}
 
 #: Bodies are small forms.
 LARGEST_BODY = 64 * 1024

@@ -18,7 +18,7 @@ import msgspec
 
 from botwarden.errors import BotwardenError
 from botwarden.exchange.paper.changes import Statement
-from botwarden.exchange.paper.records import OrderRecord, TradeRecord
+from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS accounts (
@@ -46,6 +46,13 @@ CREATE TABLE IF NOT EXISTS orders (
 CREATE INDEX IF NOT EXISTS orders_by_client ON orders (account_id, symbol, client_order_id, order_id);
 CREATE INDEX IF NOT EXISTS orders_by_account ON orders (account_id, symbol, order_id);
 CREATE INDEX IF NOT EXISTS orders_open ON orders (is_open) WHERE is_open = 1;
+CREATE TABLE IF NOT EXISTS lists (
+    list_id INTEGER PRIMARY KEY,
+    account_id INTEGER NOT NULL,
+    client_list_id TEXT NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS lists_by_client ON lists (account_id, client_list_id, list_id);
 CREATE TABLE IF NOT EXISTS trades (
     symbol TEXT NOT NULL,
     trade_id INTEGER NOT NULL,
@@ -203,6 +210,18 @@ class Store:
         """Return the highest order id of each symbol."""
         return dict(self._reader.execute("SELECT symbol, max(order_id) FROM orders GROUP BY symbol"))
 
+    def last_list_id(self) -> int:
+        """Return the highest id of a list."""
+        return int(self._reader.execute("SELECT coalesce(max(list_id), 0) FROM lists").fetchone()[0])
+
+    def list_by_id(self, account_id: int, list_id: int) -> ListRecord | None:
+        """Return one list of an account."""
+        return self._list("account_id = ? AND list_id = ?", (account_id, list_id))
+
+    def list_by_client(self, account_id: int, client_list_id: str) -> ListRecord | None:
+        """Return the newest list with this client id."""
+        return self._list("account_id = ? AND client_list_id = ?", (account_id, client_list_id))
+
     def last_trade_ids(self) -> dict[str, int]:
         """Return the highest id of an account's trade of each symbol."""
         return dict(self._reader.execute("SELECT symbol, max(trade_id) FROM trades GROUP BY symbol"))
@@ -283,6 +302,11 @@ class Store:
         )
         found = [msgspec.json.decode(record, type=TradeRecord) for (record,) in rows]
         return found[::-1] if newest else found
+
+    def _list(self, where: str, values: Sequence[Any]) -> ListRecord | None:
+        sql = f"SELECT record FROM lists WHERE {where} ORDER BY list_id DESC LIMIT 1"  # noqa: S608 - our own words
+        row = self._reader.execute(sql, values).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=ListRecord)
 
     def _orders(self, sql: str, values: Sequence[Any]) -> list[OrderRecord]:
         rows = self._reader.execute(sql, values)
