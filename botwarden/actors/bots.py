@@ -240,6 +240,6 @@ def _urgency(row: BotRow) -> tuple[int, BotId]:
     state = row.state
     if state.in_position and state.is_active:
         return 0, state.bot_id
-    if state.open_order_number is not None or state.close_requested_at is not None:
+    if state.is_expecting or state.close_requested_at is not None:
         return 1, state.bot_id
     return (2 if state.is_active else 3), state.bot_id

@@ -308,3 +308,17 @@ async def test_a_cancel_without_an_answer_is_asked_about(house):
     await house.until(bot, is_flat, passing=True)
     assert await sales(house, bot) == [("MARKET", "signal")]
     await check_sold_once(house, life, bot)
+
+
+async def test_cancels_in_vain_become_rarer(house):
+    """The venue refuses every cancel of a stopped bot: the books are not filled with attempts."""
+    life = await house.begin()
+    bot = await protected(house, life)
+    house.world.fault(on=CANCELS, executes="no", answer="error", code=-1100, times=None)
+    await house.obey(life, bot, StopRequested(at=house.world.clock.now()))
+    await house.pass_time(20)
+    cancels = [status for type_, status in await kinds(house, bot) if type_ == "CANCEL"]
+    assert set(cancels) == {"rejected"}
+    assert 3 <= len(cancels) <= 5
+    house.world.venue.faults.clear()
+    assert (await house.until(bot, is_off, passing=True)).in_position
