@@ -314,7 +314,7 @@ async def test_cancels_in_vain_become_rarer(house):
     """The venue refuses every cancel of a stopped bot: the books are not filled with attempts."""
     life = await house.begin()
     bot = await protected(house, life)
-    house.world.fault(on=CANCELS, executes="no", answer="error", code=-1100, times=None)
+    house.world.fault(on=CANCELS, executes="no", answer="error", code=-1013, message="No.", times=None)
     await house.obey(life, bot, StopRequested(at=house.world.clock.now()))
     await house.pass_time(20)
     cancels = [status for type_, status in await kinds(house, bot) if type_ == "CANCEL"]
