@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from botwarden.exchange.paper.errors import insufficient_balance
-from botwarden.exchange.paper.records import OrderRecord
+from botwarden.exchange.paper.records import ListRecord, OrderRecord
 
 
 @dataclass(slots=True)
@@ -30,6 +30,10 @@ class Account:
     open_orders: dict[tuple[str, int], OrderRecord] = field(default_factory=dict)
     #: Symbol and client order id of the open orders.
     open_client_ids: set[tuple[str, str]] = field(default_factory=set)
+    #: Lists of which both legs stand, by id.
+    open_lists: dict[int, ListRecord] = field(default_factory=dict)
+    #: Whether commissions are paid in BNB, at a discount, while there is enough.
+    burns_bnb: bool = False
     updated_ms: int = 0
 
     def holding(self, asset: str) -> Holding:
@@ -60,6 +64,15 @@ class Account:
         """Forget an order that is final."""
         if self.open_orders.pop((order.symbol, order.order_id), None) is not None:
             self.open_client_ids.discard((order.symbol, order.client_order_id))
+
+    def orders_of(self, symbol: str) -> list[OrderRecord]:
+        """Return the open orders of one symbol, oldest first."""
+        return [order for order in self.open_orders.values() if order.symbol == symbol]
+
+    def legs_of(self, listed: ListRecord) -> list[OrderRecord]:
+        """Return the legs of a list that are open."""
+        keys = ((listed.symbol, order_id) for order_id in listed.order_ids)
+        return [self.open_orders[key] for key in keys if key in self.open_orders]
 
 
 class Accounts:

@@ -18,7 +18,8 @@ def as_json(answer: Any) -> web.Response:
 
 def refusal(refused: ApiError) -> web.Response:
     """Return an error of the venue's own."""
-    answer = as_json({"code": refused.code, "msg": refused.message})
+    said = {"code": refused.code, "msg": refused.message}
+    answer = as_json(said if refused.data is None else said | {"data": refused.data})
     answer.set_status(refused.status)
     if refused.retry_after_s is not None:
         answer.headers["Retry-After"] = str(refused.retry_after_s)

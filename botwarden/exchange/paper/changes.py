@@ -17,17 +17,17 @@ def put_account(account_id: int, api_key: str, secret_key: str) -> Statement:
     return "INSERT INTO accounts VALUES (?, ?, ?)", (account_id, api_key, secret_key)
 
 
+def put_settings(account_id: int, *, burns_bnb: bool) -> Statement:
+    """How an account wants to be treated."""
+    return "REPLACE INTO settings VALUES (?, ?)", (account_id, int(burns_bnb))
+
+
 def put_balance(account_id: int, asset: str, free: int, locked: int) -> Statement:
     """What an account holds of an asset."""
     return (
         "REPLACE INTO balances VALUES (?, ?, ?, ?)",
         (account_id, asset, str(free), str(locked)),
     )
-
-
-def wipe_balances(account_id: int) -> Statement:
-    """Nothing is held any more."""
-    return "DELETE FROM balances WHERE account_id = ?", (account_id,)
 
 
 def put_order(order: OrderRecord) -> Statement:

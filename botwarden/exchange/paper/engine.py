@@ -1,43 +1,32 @@
 """The engine: orders become fills, fills become balances, and all of it goes to the store as one change.
 
 Synchronous: nothing happens between the check of a balance and its use. Each change is handed to the
-store at once and whole; who answers for it waits for `Store.settled` first.
+store at once and whole, then told to who hears of the account; who answers for it waits for
+`Store.settled` first.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from botwarden.exchange.paper import changes, filters
+from msgspec.structs import asdict
+
+from botwarden.exchange.paper import changes
 from botwarden.exchange.paper.accounts import Account, Accounts, Holding
-from botwarden.exchange.paper.amounts import cost
+from botwarden.exchange.paper.admission import admit, book_of
+from botwarden.exchange.paper.amounts import floor_to
 from botwarden.exchange.paper.book import Book
-from botwarden.exchange.paper.changes import Statement
-from botwarden.exchange.paper.errors import cancel_rejected, market_closed, rejected
+from botwarden.exchange.paper.bookkeeping import exchange, need, release, set_aside
+from botwarden.exchange.paper.errors import cancel_rejected, rejected
+from botwarden.exchange.paper.fees import fee
 from botwarden.exchange.paper.instruments import split_symbol
+from botwarden.exchange.paper.limits import MAKER_GIVES_BACK, TAKER_GIVES_BACK
 from botwarden.exchange.paper.market import Market, SymbolMarket, Trade
-from botwarden.exchange.paper.matching import Take, commission, crosses, take, take_quote, within
+from botwarden.exchange.paper.matching import Take, crosses, from_book, paid_by
+from botwarden.exchange.paper.new_order import NewOrder
+from botwarden.exchange.paper.order_types import is_triggered
 from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
+from botwarden.exchange.paper.reports import Feed
 from botwarden.exchange.paper.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
-    """An order as it was asked for; form and filters have been checked."""
-
-    symbol: str
-    side: str
-    type: str
-    time_in_force: str
-    client_order_id: str
-    price: int = 0
-    quantity: int = 0
-    quote_quantity: int = 0
-    stop_price: int = 0
-
-    @property
-    def is_buy(self) -> bool:
-        """Whether it buys the base asset."""
-        return self.side == "BUY"
+from botwarden.exchange.paper.transaction import Transaction
 
 
 class Engine:
@@ -46,6 +35,9 @@ class Engine:
     def __init__(self, market: Market, kept: Store, starting_balances: Mapping[str, int]) -> None:
         self.market = market
         self.accounts = Accounts()
+        self.feed = Feed()
+        #: Called with account, orders given back and time when an order on the book is filled first.
+        self.on_first_fill: Callable[[int, int, int], None] = lambda _account_id, _given, _now_ms: None
         self._store = kept
         self._starting = dict(starting_balances)
         self._resting: dict[str, dict[int, OrderRecord]] = {}
@@ -61,24 +53,28 @@ class Engine:
         if known is not None:
             return known if known.secret_key == secret_key else None
         account = self.accounts.create(api_key, secret_key, self._starting if balances is None else balances)
-        self._store.write(
-            [
-                changes.put_account(account.account_id, api_key, secret_key),
-                *_holdings(account, account.holdings),
-            ]
+        held = (
+            changes.put_balance(account.account_id, asset, holding.free, holding.locked)
+            for asset, holding in account.holdings.items()
         )
+        self._store.write([changes.put_account(account.account_id, api_key, secret_key), *held])
         return account
 
     def reset(self, account: Account, balances: Mapping[str, int] | None, now_ms: int) -> None:
         """Take the account's orders off the book and let it hold this; its history stays."""
-        written = [self._end(account, order, "CANCELED", now_ms) for order in [*account.open_orders.values()]]
-        account.holdings = {
-            asset: Holding(free) for asset, free in (self._starting if balances is None else balances).items()
-        }
+        wanted = self._starting if balances is None else balances
+        change = Transaction(account, {*account.holdings, *wanted}, now_ms, self.feed)
+        for order in [*account.open_orders.values()]:
+            self._end(change, order, "CANCELED")
+        account.open_lists.clear()
+        account.holdings = {asset: Holding(free) for asset, free in wanted.items()}
         account.updated_ms = now_ms
-        self._store.write(
-            [*written, changes.wipe_balances(account.account_id), *_holdings(account, account.holdings)]
-        )
+        self._commit(change)
+
+    def burn_bnb(self, account: Account, *, burns: bool) -> None:
+        """Let the account pay commissions in BNB, or no longer."""
+        account.burns_bnb = burns
+        self._store.write([changes.put_settings(account.account_id, burns_bnb=burns)])
 
     # Orders
 
@@ -89,56 +85,46 @@ class Engine:
             ApiError: it is refused, and nothing has changed.
         """
         takes, enough = self.try_out(account, wish)
-        order = self._new_record(account, wish, now_ms)
-        trades = [self._fill(account, order, fill, now_ms, is_maker=False) for fill in takes]
-        _conclude(order, enough=enough)
-        if order.is_open:
+        change = self._begin(account, wish.symbol, now_ms)
+        order = self._new_order(change, wish)
+        if wish.waits:
             self._rest(account, order)
-        self._write(account, order, trades)
-        return order, trades
+        else:
+            self._execute(change, order, takes, enough=enough)
+        self._commit(change)
+        return order, change.trades
 
-    def place_oco(
-        self, account: Account, above: NewOrder, below: NewOrder, client_list_id: str, now_ms: int
+    def place_list(
+        self, account: Account, wishes: Sequence[NewOrder], client_list_id: str, now_ms: int
     ) -> tuple[ListRecord, list[OrderRecord]]:
-        """Put a limit above and a stop below the price on the book: two sales of the same coins.
+        """Put two orders on the book of which only one happens; the dearer one sets aside for both.
 
         Raises:
             ApiError: it is refused, and nothing has changed.
         """
-        symbol = self.market.symbols[above.symbol]
-        here = [order for (name, _), order in account.open_orders.items() if name == above.symbol]
-        filters.check_open_lists(
-            lists=len({order.list_id for order in here} - {-1}), stops=sum(order.waits for order in here)
-        )
-        stands = (below.symbol, below.client_order_id) in account.open_client_ids
-        if stands or below.client_order_id == above.client_order_id:
+        if any(listed.client_list_id == client_list_id for listed in account.open_lists.values()):
             raise rejected("Duplicate order sent.")
-        self.try_out(account, above)
-        if self.book(symbol).price <= below.stop_price:
-            raise rejected("Order would trigger immediately.")
+        admit(self.market, account, wishes)
+        name = wishes[0].symbol
+        change = self._begin(account, name, now_ms)
+        next_id = self._next_order_id.get(name, 1)
         listed = ListRecord(
             list_id=self._next_list_id,
             account_id=account.account_id,
             client_list_id=client_list_id,
-            symbol=above.symbol,
-            order_ids=(
-                self._next_order_id.get(above.symbol, 1),
-                self._next_order_id.get(above.symbol, 1) + 1,
-            ),
+            symbol=name,
+            order_ids=(next_id, next_id + 1),
             created_ms=now_ms,
         )
         self._next_list_id += 1
-        legs = [self._new_record(account, wish, now_ms) for wish in (below, above)]
+        account.open_lists[listed.list_id] = listed
+        change.new_list(listed)
+        legs = [self._new_order(change, wish, list_id=listed.list_id) for wish in wishes]
         for leg in legs:
-            leg.list_id = listed.list_id
-            self._rest(account, leg)
-        self._store.write(
-            [
-                changes.put_list(listed),
-                *(changes.put_order(leg) for leg in legs),
-                *_holdings(account, split_symbol(above.symbol)),
-            ]
-        )
+            self._put_on_book(account, leg)
+        set_aside(account, max(legs, key=need))
+        change.list_stands(listed, legs, is_done=False)
+        self._commit(change)
         return listed, legs
 
     def try_out(self, account: Account, wish: NewOrder) -> tuple[list[Take], bool]:
@@ -147,21 +133,12 @@ class Engine:
         Raises:
             ApiError: it would be refused.
         """
-        symbol = self.market.symbols[wish.symbol]
-        if not symbol.is_open:
-            raise market_closed()
-        if (wish.symbol, wish.client_order_id) in account.open_client_ids:
-            raise rejected("Duplicate order sent.")
-        open_here = sum(name == wish.symbol for name, _ in account.open_orders)
-        filters.check_open_orders(open_here)
-        takes, enough = _takes(self.book(symbol), wish)
-        if wish.type == "LIMIT_MAKER" and takes:
-            raise rejected("Order would immediately match and take.")
-        self._require_funds(account, symbol, wish, takes)
-        return ([] if wish.time_in_force == "FOK" and not enough else takes), enough
+        return admit(self.market, account, [wish])[0]
 
-    def cancel(self, account: Account, order: OrderRecord, now_ms: int) -> OrderRecord:
-        """Take an order off the book.
+    def cancel(
+        self, account: Account, order: OrderRecord, now_ms: int, *, cancel_id: str = ""
+    ) -> list[OrderRecord]:
+        """Take an order off the book, with the other leg of its list; returns both, this one first.
 
         Raises:
             ApiError: it is not there any more.
@@ -169,215 +146,225 @@ class Engine:
         known = account.open_orders.get((order.symbol, order.order_id))
         if known is None:
             raise cancel_rejected()
-        written = [self._end(account, leg, "CANCELED", now_ms) for leg in [known, *_siblings(account, known)]]
-        self._store.write([*written, *_holdings(account, split_symbol(known.symbol))])
-        return known
+        change = self._begin(account, known.symbol, now_ms)
+        ended = self._end_all(change, known, "CANCELED", cancel_id=cancel_id)
+        self._commit(change)
+        return ended
 
     def expire(self, account: Account, order: OrderRecord, reason: str, now_ms: int) -> None:
-        """Take an open order off the book for a reason of the venue's own."""
-        legs = [order, *_siblings(account, order)]
-        for leg in legs:
-            leg.expiry_reason = reason
-        written = [self._end(account, leg, "EXPIRED", now_ms) for leg in legs]
-        self._store.write([*written, *_holdings(account, split_symbol(order.symbol))])
+        """Take an open order off the book for a reason of the venue's own, with its list."""
+        if order.is_open:
+            change = self._begin(account, order.symbol, now_ms)
+            self._end_all(change, order, "EXPIRED", reason=reason)
+            self._commit(change)
 
     def on_trade(self, trade: Trade) -> None:
-        """Fill the resting orders that a price of the market reaches."""
+        """Trigger and fill the orders that a price of the market reaches.
+
+        A price beyond a limit has gone through all that was there; at the limit there is no more to be had
+        than was traded, and the oldest order has it first.
+        """
         resting = self._resting.get(trade.symbol)
         if not resting:
             return
+        left = floor_to(trade.quantity, self.market.symbols[trade.symbol].instrument.step)
         for order in list(resting.values()):
+            if not order.is_open:
+                continue  # A neighbour's fill has ended it.
             if order.waits:
-                if trade.price <= order.stop_price:
+                if is_triggered(order.type, is_buy=order.is_buy, stop=order.stop_price, price=trade.price):
                     self._trigger(order, trade.time_ms)
-            elif order.is_open and crosses(is_buy=order.is_buy, limit=order.price, price=trade.price):
-                self._fill_resting(order, trade.time_ms)
+            elif crosses(is_buy=order.is_buy, limit=order.price, price=trade.price):
+                is_beyond = trade.price != order.price
+                filled = order.rest if is_beyond else min(left, order.rest)
+                left -= 0 if is_beyond else filled
+                if filled:
+                    self._fill_resting(order, filled, trade.time_ms)
 
     def book(self, symbol: SymbolMarket) -> Book:
         """Return the present book. The symbol has a price."""
-        if symbol.price is None:
-            raise market_closed()
-        return Book(symbol.instrument, symbol.price, symbol.next_trade_id)
+        return book_of(symbol)
 
-    # Inside
+    # What happens to one
 
-    def _new_record(self, account: Account, wish: NewOrder, now_ms: int) -> OrderRecord:
+    def _new_order(self, change: Transaction, wish: NewOrder, *, list_id: int = -1) -> OrderRecord:
         order_id = self._next_order_id.get(wish.symbol, 1)
         self._next_order_id[wish.symbol] = order_id + 1
-        return OrderRecord(
-            symbol=wish.symbol,
+        order = OrderRecord(
             order_id=order_id,
-            account_id=account.account_id,
-            client_order_id=wish.client_order_id,
-            side=wish.side,
-            type=wish.type,
-            time_in_force=wish.time_in_force,
+            account_id=change.account.account_id,
             status="NEW",
-            price=wish.price,
-            quantity=wish.quantity,
-            quote_quantity=wish.quote_quantity,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            stop_price=wish.stop_price,
+            created_ms=change.now_ms,
+            updated_ms=change.now_ms,
+            list_id=list_id,
+            **asdict(wish),
         )
+        change.order(order, "NEW")
+        return order
 
-    def _require_funds(
-        self, account: Account, symbol: SymbolMarket, wish: NewOrder, takes: list[Take]
+    def _execute(
+        self,
+        change: Transaction,
+        order: OrderRecord,
+        takes: list[Take],
+        *,
+        enough: bool,
+        why_not: str | None = None,
     ) -> None:
-        rules = symbol.instrument
-        if wish.is_buy:
-            # A resting rest is paid at its limit, and so is set aside at it.
-            needed = cost(wish.price, wish.quantity) if wish.price else sum(fill.quote for fill in takes)
-            account.require(rules.quote, max(needed, wish.quote_quantity))
+        """Let an order take from the book; its rest stays there, or expires."""
+        if order.quote_quantity:
+            order.quantity = sum(fill.quantity for fill in takes)
+        for number, fill in enumerate(takes, 1):
+            self._fill(change, order, fill, is_last=enough and number == len(takes), is_maker=False)
+        why_not = why_not or _why_expired(order)
+        if why_not is not None:
+            self._end(change, order, "EXPIRED", reason=why_not)
+        elif order.is_open:
+            self._rest(change.account, order)
         else:
-            sold = wish.quantity or sum(fill.quantity for fill in takes)
-            account.require(rules.base, sold)
+            self._forget(change.account, order)
 
     def _fill(
-        self, account: Account, order: OrderRecord, fill: Take, now_ms: int, *, is_maker: bool
-    ) -> TradeRecord:
+        self, change: Transaction, order: OrderRecord, fill: Take, *, is_last: bool, is_maker: bool
+    ) -> None:
         """Book one execution."""
-        symbol = self.market.symbols[order.symbol]
-        base, quote = symbol.instrument.base, symbol.instrument.quote
-        paid, received = (quote, base) if order.is_buy else (base, quote)
-        gave, got = (fill.quote, fill.quantity) if order.is_buy else (fill.quantity, fill.quote)
-        fee = commission(got)
-        if is_maker:
-            account.unlock(paid, gave)
-            order.locked -= gave
-        account.holding(paid).free -= gave
-        account.holding(received).free += got - fee
-        order.executed += fill.quantity
-        order.executed_quote += fill.quote
-        order.updated_ms = account.updated_ms = now_ms
-        return TradeRecord(
+        symbol, account = self.market.symbols[order.symbol], change.account
+        exchange(account, order, fill)
+        amount, asset = fee(self.market, account, symbol.instrument, fill, is_buy=order.is_buy)
+        account.holding(asset).free -= amount
+        order.status = "FILLED" if is_last else "PARTIALLY_FILLED"
+        trade = TradeRecord(
             symbol=order.symbol,
             trade_id=symbol.take_trade_id(),
             order_id=order.order_id,
-            account_id=order.account_id,
+            account_id=account.account_id,
             price=fill.price,
             quantity=fill.quantity,
             quote_quantity=fill.quote,
-            commission=fee,
-            commission_asset=received,
-            time_ms=now_ms,
+            commission=amount,
+            commission_asset=asset,
+            time_ms=change.now_ms,
             is_buyer=order.is_buy,
             is_maker=is_maker,
+            list_id=order.list_id,
         )
+        change.order(order, "TRADE", trade=trade)
 
-    def _rest(self, account: Account, order: OrderRecord) -> None:
-        rules = self.market.symbols[order.symbol].instrument
-        rest = order.quantity - order.executed
-        order.locked = cost(order.price, rest) if order.is_buy else rest
-        if order.waits:
-            order.locked = 0  # The other leg has set the coins aside for both.
-        account.lock(rules.quote if order.is_buy else rules.base, order.locked)
-        account.put_on_book(order)
-        self._resting.setdefault(order.symbol, {})[order.order_id] = order
-
-    def _fill_resting(self, order: OrderRecord, now_ms: int) -> None:
+    def _fill_resting(self, order: OrderRecord, quantity: int, now_ms: int) -> None:
         account = self.accounts.by_id[order.account_id]
-        fill = Take(order.price, order.quantity - order.executed)
-        trade = self._fill(account, order, fill, now_ms, is_maker=True)
-        order.status = "FILLED"
-        self._forget(account, order)
-        self._write(account, order, [trade], also=self._end_siblings(account, order, now_ms))
+        change = self._begin(account, order.symbol, now_ms)
+        if not order.executed:
+            self.on_first_fill(account.account_id, MAKER_GIVES_BACK, now_ms)
+            self._end_others(change, order, "EXPIRED", reason="OCO_TRIGGER")
+            set_aside(account, order)
+        is_last = quantity == order.rest
+        self._fill(change, order, Take(order.price, quantity), is_last=is_last, is_maker=True)
+        if is_last:
+            self._forget(account, order)
+        self._commit(change)
 
     def _trigger(self, order: OrderRecord, now_ms: int) -> None:
-        """Sell at market what the list had set aside."""
+        """Let an order that has waited work; a purchase goes as far as its account can pay."""
         account = self.accounts.by_id[order.account_id]
-        ended = self._end_siblings(account, order, now_ms)
-        takes = take(self.book(self.market.symbols[order.symbol]).bids(), order.quantity)
-        trades = [self._fill(account, order, fill, now_ms, is_maker=False) for fill in takes]
-        order.status = "FILLED" if order.executed == order.quantity else "EXPIRED"
-        self._forget(account, order)
-        self._write(account, order, trades, also=ended)
+        symbol = self.market.symbols[order.symbol]
+        change = self._begin(account, order.symbol, now_ms)
+        self._end_others(change, order, "EXPIRED", reason="OCO_TRIGGER")
+        release(account, order)
+        order.triggered_ms = now_ms
+        change.order(order, "NEW")
+        takes, enough = from_book(
+            self.book(symbol), is_buy=order.is_buy, limit=order.price, quantity=order.quantity
+        )
+        if order.time_in_force == "FOK" and not enough:
+            takes = []
+        why_not = None
+        if order.is_buy:
+            free = account.holding(symbol.instrument.quote).free
+            paid = paid_by(takes, free, symbol.instrument.step)
+            if paid != takes:
+                takes, enough, why_not = paid, False, "REJECTED"
+        if takes:
+            self.on_first_fill(account.account_id, TAKER_GIVES_BACK, now_ms)
+        self._execute(change, order, takes, enough=enough, why_not=why_not)
+        self._commit(change)
 
-    def _end_siblings(self, account: Account, order: OrderRecord, now_ms: int) -> list[Statement]:
-        written = []
-        for leg in _siblings(account, order):
-            leg.expiry_reason = "OCO_TRIGGER"
-            written.append(self._end(account, leg, "EXPIRED", now_ms))
-        return written
+    def _end_all(
+        self, change: Transaction, order: OrderRecord, status: str, *, reason: str = "", cancel_id: str = ""
+    ) -> list[OrderRecord]:
+        """End an order and the other leg of its list."""
+        self._end(change, order, status, reason=reason, cancel_id=cancel_id)
+        return [order, *self._end_others(change, order, status, reason=reason, cancel_id=cancel_id)]
 
-    def _end(self, account: Account, order: OrderRecord, status: str, now_ms: int) -> Statement:
-        base, quote = split_symbol(order.symbol)
-        account.unlock(quote if order.is_buy else base, order.locked)
-        order.locked = 0
+    def _end_others(
+        self, change: Transaction, order: OrderRecord, status: str, *, reason: str = "", cancel_id: str = ""
+    ) -> list[OrderRecord]:
+        """End the other leg of an order's list, and so the list, if both stand."""
+        listed = change.account.open_lists.pop(order.list_id, None)
+        if listed is None:
+            return []
+        others = [leg for leg in change.account.legs_of(listed) if leg is not order]
+        for leg in others:
+            self._end(change, leg, status, reason=reason, cancel_id=cancel_id)
+        change.list_stands(listed, [order, *others], is_done=True)
+        return others
+
+    def _end(
+        self, change: Transaction, order: OrderRecord, status: str, *, reason: str = "", cancel_id: str = ""
+    ) -> None:
+        release(change.account, order)
         order.status = status
-        order.updated_ms = account.updated_ms = now_ms
-        self._forget(account, order)
-        return changes.put_order(order)
+        order.expiry_reason = reason or None
+        self._forget(change.account, order)
+        change.order(order, "CANCELED" if status == "CANCELED" else "EXPIRED", cancel_id=cancel_id)
+
+    def _rest(self, account: Account, order: OrderRecord) -> None:
+        set_aside(account, order)
+        self._put_on_book(account, order)
+
+    def _put_on_book(self, account: Account, order: OrderRecord) -> None:
+        account.put_on_book(order)
+        self._resting.setdefault(order.symbol, {})[order.order_id] = order
 
     def _forget(self, account: Account, order: OrderRecord) -> None:
         account.take_off_book(order)
         self._resting.get(order.symbol, {}).pop(order.order_id, None)
 
-    def _write(
-        self,
-        account: Account,
-        order: OrderRecord,
-        trades: list[TradeRecord],
-        *,
-        also: Sequence[Statement] = (),
-    ) -> None:
-        self._store.write(
-            [
-                *also,
-                changes.put_order(order),
-                *(changes.put_trade(trade) for trade in trades),
-                *_holdings(account, split_symbol(order.symbol)),
-            ]
-        )
+    # Store
+
+    def _begin(self, account: Account, symbol: str, now_ms: int) -> Transaction:
+        return Transaction(account, split_symbol(symbol), now_ms, self.feed)
+
+    def _commit(self, change: Transaction) -> None:
+        self._store.write(change.statements())
+        if told := change.told():
+            self.feed.tell(change.account.account_id, told)
 
     def _recall(self) -> None:
         """Take up what the store has kept."""
         for account_id, api_key, secret_key in self._store.accounts():
             self.accounts.add(Account(account_id, api_key, secret_key))
+        for account_id, burns_bnb in self._store.settings():
+            self.accounts.by_id[account_id].burns_bnb = burns_bnb
         for account_id, asset, free, locked in self._store.balances():
             self.accounts.by_id[account_id].holdings[asset] = Holding(free, locked)
         for order in self._store.open_orders():
-            self.accounts.by_id[order.account_id].put_on_book(order)
-            if order.symbol in self.market.symbols:
-                self._resting.setdefault(order.symbol, {})[order.order_id] = order
+            self._put_on_book(self.accounts.by_id[order.account_id], order)
+        self._recall_lists()
+
+    def _recall_lists(self) -> None:
+        for account in self.accounts.by_id.values():
+            ids: Iterable[int] = {order.list_id for order in account.open_orders.values()} - {-1}
+            for list_id in ids:
+                listed = self._store.list_by_id(account.account_id, list_id)
+                if listed is not None and len(account.legs_of(listed)) == len(listed.order_ids):
+                    account.open_lists[list_id] = listed
 
 
-def _siblings(account: Account, order: OrderRecord) -> list[OrderRecord]:
-    """Return the other open legs of the order's list."""
-    if order.list_id < 0:
-        return []
-    legs = account.open_orders.values()
-    return [leg for leg in legs if leg.list_id == order.list_id and leg.order_id != order.order_id]
-
-
-def _conclude(order: OrderRecord, *, enough: bool) -> None:
-    """Say how an order stands after it has taken from the book."""
-    if order.quote_quantity:
-        order.quantity = order.executed
-    if enough and order.executed and order.executed == order.quantity:
-        order.status = "FILLED"
-    elif order.type == "MARKET":
-        order.status, order.expiry_reason = "EXPIRED", "INSUFFICIENT_LIQUIDITY"
-    elif order.time_in_force == "IOC":
-        order.status, order.expiry_reason = "EXPIRED", "UNFILLED_IOC_QUANTITY_EXPIRED"
-    elif order.time_in_force == "FOK":
-        order.status, order.expiry_reason = "EXPIRED", "UNFILLED_FOK_ORDER_EXPIRED"
-    elif order.executed:
-        order.status = "PARTIALLY_FILLED"
-
-
-def _takes(book: Book, wish: NewOrder) -> tuple[list[Take], bool]:
-    levels = book.asks() if wish.is_buy else book.bids()
-    if wish.quote_quantity:
-        return take_quote(levels, wish.quote_quantity, book.instrument.step)
-    if wish.price:
-        levels = iter(within(levels, limit=wish.price, is_buy=wish.is_buy))
-    takes = take(levels, wish.quantity)
-    return takes, sum(fill.quantity for fill in takes) == wish.quantity
-
-
-def _holdings(account: Account, assets: Mapping[str, Holding] | tuple[str, ...]) -> list[Statement]:
-    return [
-        changes.put_balance(account.account_id, asset, held.free, held.locked)
-        for asset, held in ((asset, account.holding(asset)) for asset in assets)
-    ]
+def _why_expired(order: OrderRecord) -> str | None:
+    """Return why the rest of an order, after it has taken from the book, does not stay there."""
+    if order.status == "FILLED":
+        return None
+    if order.works_as == "MARKET":
+        return "INSUFFICIENT_LIQUIDITY"
+    reasons = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
+    return reasons.get(order.time_in_force)

@@ -4,6 +4,7 @@ Source: Binance spot API, error codes. The codes are stable; the texts follow lo
 """
 
 from http import HTTPStatus
+from typing import Any
 
 
 class ApiError(Exception):
@@ -16,6 +17,8 @@ class ApiError(Exception):
         self.status = status
         #: Seconds, for 429 and 418.
         self.retry_after_s: int | None = None
+        #: What went well nevertheless, and what did not, where there is more to say.
+        self.data: dict[str, Any] | None = None
 
 
 def too_much_weight(limit: int, retry_after_s: int) -> ApiError:
@@ -124,6 +127,11 @@ def bad_combination() -> ApiError:
 def filter_failure(name: str) -> ApiError:
     """A trading rule of the symbol says no."""
     return ApiError(-1013, f"Filter failure: {name}")
+
+
+def invalid_quantity() -> ApiError:
+    """A size of nothing."""
+    return ApiError(-1013, "Invalid quantity.")
 
 
 def market_closed() -> ApiError:

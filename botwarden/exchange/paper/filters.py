@@ -3,9 +3,12 @@
 Pure. Source: Binance spot API, filters.
 """
 
+from collections.abc import Collection
+
 from botwarden.exchange.paper.amounts import cost
-from botwarden.exchange.paper.errors import ApiError, filter_failure
+from botwarden.exchange.paper.errors import ApiError, filter_failure, invalid_quantity
 from botwarden.exchange.paper.instruments import (
+    MAX_NOTIONAL,
     MAX_OPEN_LISTS,
     MAX_OPEN_ORDERS,
     MAX_OPEN_STOPS,
@@ -13,14 +16,43 @@ from botwarden.exchange.paper.instruments import (
     PRICE_BAND_UP,
     PaperInstrument,
 )
+from botwarden.exchange.paper.new_order import NewOrder
+from botwarden.exchange.paper.order_types import LIMITED, WORKS_AS
+from botwarden.exchange.paper.records import OrderRecord
 
 
-def check_price(rules: PaperInstrument, price: int, average: int) -> None:
-    """Refuse a limit price off the grid or far away from the average."""
+def check_order(rules: PaperInstrument, wish: NewOrder, average: int) -> None:
+    """Refuse an order that breaks a rule. `average`: the price of the last minutes.
+
+    Raises:
+        ApiError: naming the rule.
+    """
+    if wish.type in LIMITED:
+        check_price(rules, wish.price)
+        check_band(wish.price, average)
+    if wish.waits:
+        check_price(rules, wish.stop_price)
+    if wish.quote_quantity:
+        check_quote(rules, wish.quote_quantity)
+        return
+    is_market = WORKS_AS.get(wish.type, wish.type) == "MARKET"
+    check_quantity(rules, wish.quantity, is_market=is_market)
+    worth = cost(wish.price or wish.stop_price or average, wish.quantity)
+    check_quote(rules, worth)
+    if not is_market and worth > MAX_NOTIONAL:
+        raise filter_failure("NOTIONAL")
+
+
+def check_price(rules: PaperInstrument, price: int) -> None:
+    """Refuse a price off the grid."""
     if price <= 0:
         raise ApiError(-1013, "Invalid price.")
     if price < rules.tick or price > rules.max_price or price % rules.tick:
         raise filter_failure("PRICE_FILTER")
+
+
+def check_band(price: int, average: int) -> None:
+    """Refuse a limit price far away from the average."""
     if price > average * PRICE_BAND_UP or price * PRICE_BAND_DOWN < average:
         raise filter_failure("PERCENT_PRICE_BY_SIDE")
 
@@ -28,35 +60,24 @@ def check_price(rules: PaperInstrument, price: int, average: int) -> None:
 def check_quantity(rules: PaperInstrument, quantity: int, *, is_market: bool) -> None:
     """Refuse a size in base that is off the grid, too small or too large."""
     if quantity <= 0:
-        raise ApiError(-1013, "Invalid quantity.")
+        raise invalid_quantity()
     if quantity < rules.min_quantity or quantity > rules.max_quantity or quantity % rules.step:
         raise filter_failure("LOT_SIZE")
     if is_market and quantity > rules.max_market_quantity:
         raise filter_failure("MARKET_LOT_SIZE")
 
 
-def check_notional(rules: PaperInstrument, *, price: int, quantity: int) -> None:
-    """Refuse an order that is worth too little."""
-    check_quote(rules, cost(price, quantity))
-
-
 def check_quote(rules: PaperInstrument, quote: int) -> None:
-    """Refuse a size in quote that is too little."""
-    if quote <= 0:
-        raise ApiError(-1013, "Invalid quantity.")
+    """Refuse what is worth too little."""
     if quote < rules.min_notional:
         raise filter_failure("NOTIONAL")
 
 
-def check_open_orders(count: int) -> None:
-    """Refuse one order too many on the book of one symbol."""
-    if count >= MAX_OPEN_ORDERS:
+def check_open(orders: Collection[OrderRecord], *, new: int, stops: int, lists: int) -> None:
+    """Refuse what would be too much on the book of one symbol. `orders`: what is there."""
+    if len(orders) + new > MAX_OPEN_ORDERS:
         raise filter_failure("MAX_NUM_ORDERS")
-
-
-def check_open_lists(lists: int, stops: int) -> None:
-    """Refuse one list, or one stop, too many on the book of one symbol."""
-    if stops >= MAX_OPEN_STOPS:
+    if stops and sum(order.waits for order in orders) + stops > MAX_OPEN_STOPS:
         raise filter_failure("MAX_NUM_ALGO_ORDERS")
-    if lists >= MAX_OPEN_LISTS:
+    if lists and len({order.list_id for order in orders} - {-1}) + lists > MAX_OPEN_LISTS:
         raise filter_failure("MAX_NUM_ORDER_LISTS")

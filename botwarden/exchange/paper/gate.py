@@ -83,14 +83,17 @@ def weight_by(name: str, *, given: int, absent: int) -> Callable[[Params], int]:
 class Gate:
     """Every REST request of one venue."""
 
-    def __init__(self, venue: PaperVenue, endpoints: dict[tuple[str, str], Endpoint]) -> None:
+    def __init__(
+        self, venue: PaperVenue, endpoints: dict[tuple[str, str], Endpoint], *, prefix: str = PREFIX
+    ) -> None:
         self._venue = venue
+        self._prefix = prefix
         self._endpoints = endpoints
         self._paths = {path for _, path in endpoints}
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        path = request.path.removeprefix(PREFIX)
+        path = request.path.removeprefix(self._prefix)
         endpoint = self._endpoints.get((request.method, path))
         if endpoint is None:
             return _nothing_there(path, known=path in self._paths)

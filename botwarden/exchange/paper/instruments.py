@@ -7,6 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 from botwarden.exchange.paper.amounts import DECIMALS, UNIT, decimals_of, text, units
+from botwarden.exchange.paper.order_types import ORDER_TYPES
 
 
 class PaperInstrument(NamedTuple):
@@ -54,8 +55,8 @@ MAX_OPEN_ORDERS = 200
 MAX_OPEN_STOPS = 5
 MAX_OPEN_LISTS = 20
 
-#: Stops only as legs of a list.
-ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET"]
+#: The most that an order with a limit may be worth.
+MAX_NOTIONAL = 9_000_000 * UNIT
 
 _KNOWN_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "EUR", "TRY", "BRL", "BTC", "ETH", "BNB")
 
@@ -177,7 +178,7 @@ def filters(instrument: PaperInstrument) -> list[dict[str, Any]]:
             "filterType": "NOTIONAL",
             "minNotional": text(instrument.min_notional),
             "applyMinToMarket": True,
-            "maxNotional": text(9_000_000 * UNIT),
+            "maxNotional": text(MAX_NOTIONAL),
             "applyMaxToMarket": False,
             "avgPriceMins": 5,
         },

@@ -77,10 +77,10 @@ class OrderLimit:
         self._turn(now_ms)
         return {window: counts[account_id] for window, counts in self._counts.items()}
 
-    def check(self, account_id: int, now_ms: int) -> None:
-        """Refuse an account that has placed too many."""
+    def check(self, account_id: int, now_ms: int, *, new: int = 1) -> None:
+        """Refuse an account that has placed too many to place so many more."""
         for window, count in self.counts(account_id, now_ms).items():
-            if count >= self.limits[window]:
+            if count + new > self.limits[window]:
                 left_ms = window * 1000 - now_ms % (window * 1000)
                 raise errors.too_many_orders(self.limits[window], window_name(window), -(-left_ms // 1000))
 

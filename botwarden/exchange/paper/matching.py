@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from botwarden.exchange.paper.amounts import UNIT, cost, floor_to
-from botwarden.exchange.paper.book import Level
+from botwarden.exchange.paper.book import Book, Level
 
 #: One tenth of a per cent of what is received.
 COMMISSION_BPS = 10
@@ -57,6 +57,32 @@ def within(levels: Iterable[Level], *, limit: int, is_buy: bool) -> Iterable[Lev
         if (level.price > limit) if is_buy else (level.price < limit):
             return
         yield level
+
+
+def from_book(
+    book: Book, *, is_buy: bool, limit: int, quantity: int, quote: int = 0
+) -> tuple[list[Take], bool]:
+    """Return what an order takes now, and whether that is all it asks for. A limit of zero is none."""
+    levels: Iterable[Level] = book.asks() if is_buy else book.bids()
+    if quote:
+        return take_quote(levels, quote, book.instrument.step)
+    if limit:
+        levels = within(levels, limit=limit, is_buy=is_buy)
+    takes = take(levels, quantity)
+    return takes, sum(fill.quantity for fill in takes) == quantity
+
+
+def paid_by(takes: Iterable[Take], quote: int, step: int) -> list[Take]:
+    """Return as much of these purchases, from the first on, as so much quote pays for."""
+    paid = []
+    for fill in takes:
+        quantity = min(fill.quantity, floor_to(quote * UNIT // fill.price, step))
+        if quantity:
+            paid.append(Take(fill.price, quantity))
+        if quantity < fill.quantity:
+            break
+        quote -= fill.quote
+    return paid
 
 
 def commission(received: int, bps: int = COMMISSION_BPS) -> int:

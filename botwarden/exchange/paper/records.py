@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from botwarden.exchange.paper.amounts import text
+from botwarden.exchange.paper.order_types import WORKS_AS
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"})
 
@@ -32,10 +33,15 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     created_ms: int
     updated_ms: int
     expiry_reason: str | None = None
-    #: At or below this a waiting STOP_LOSS sells at market; zero once it does, and of every other order.
+    #: What a stop or profit order waits for; zero of every other order.
     stop_price: int = 0
+    #: When it was triggered; zero before, and of every other order.
+    triggered_ms: int = 0
     #: The list that it is a leg of.
     list_id: int = -1
+    #: What its owner calls the strategy that it belongs to.
+    strategy_id: int | None = None
+    strategy_type: int | None = None
 
     @property
     def is_buy(self) -> bool:
@@ -45,7 +51,22 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     @property
     def waits(self) -> bool:
         """Whether it waits for its stop price."""
-        return self.is_open and self.type == "STOP_LOSS"
+        return self.is_open and self.type in WORKS_AS and not self.triggered_ms
+
+    @property
+    def works_as(self) -> str:
+        """The type that it has on the book."""
+        return WORKS_AS.get(self.type, self.type)
+
+    @property
+    def rest(self) -> int:
+        """What is not executed yet."""
+        return self.quantity - self.executed
+
+    @property
+    def working_ms(self) -> int:
+        """Since when it has been on the book; -1 if it never was."""
+        return (self.triggered_ms or -1) if self.type in WORKS_AS else self.created_ms
 
     @property
     def is_open(self) -> bool:
@@ -79,6 +100,7 @@ class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
     time_ms: int
     is_buyer: bool
     is_maker: bool
+    list_id: int = -1
 
 
 def shown_order(order: OrderRecord) -> dict[str, Any]:
@@ -93,14 +115,12 @@ def shown_order(order: OrderRecord) -> dict[str, Any]:
         "icebergQty": text(0),
         "time": order.created_ms,
         "updateTime": order.updated_ms,
-        "isWorking": not order.waits,
-        "workingTime": -1 if order.waits else order.created_ms,
+        "isWorking": order.working_ms >= 0,
+        "workingTime": order.working_ms,
         "origQuoteOrderQty": text(order.quote_quantity),
         "selfTradePreventionMode": "NONE",
     }
-    if order.expiry_reason is not None:
-        shown["expiryReason"] = order.expiry_reason
-    return shown
+    return shown | _only_if_there(order)
 
 
 def shown_ack(order: OrderRecord) -> dict[str, Any]:
@@ -120,14 +140,12 @@ def shown_result(order: OrderRecord) -> dict[str, Any]:
         **shown_ack(order),
         **_result(order),
         "origQuoteOrderQty": text(order.quote_quantity),
-        "workingTime": -1 if order.waits else order.created_ms,
+        "workingTime": order.working_ms,
         "selfTradePreventionMode": "NONE",
     }
     if order.stop_price:
         shown["stopPrice"] = text(order.stop_price)
-    if order.expiry_reason is not None:
-        shown["expiryReason"] = order.expiry_reason
-    return shown
+    return shown | _only_if_there(order)
 
 
 def shown_list(listed: ListRecord, legs: Sequence[OrderRecord]) -> dict[str, Any]:
@@ -165,6 +183,18 @@ def shown_full(order: OrderRecord, trades: list[TradeRecord]) -> dict[str, Any]:
     }
 
 
+def shown_new(order: OrderRecord, trades: list[TradeRecord], response: str) -> dict[str, Any]:
+    """Return the answer to POST order that was asked for: ACK, RESULT or FULL."""
+    if response == "ACK":
+        return shown_ack(order)
+    return shown_full(order, trades) if response == "FULL" else shown_result(order)
+
+
+def no_commission() -> dict[str, str]:
+    """Return commissions of nothing, as the venue lists those that it has and does not take."""
+    return dict.fromkeys(("maker", "taker", "buyer", "seller"), text(0))
+
+
 def shown_cancel(order: OrderRecord, cancel_id: str) -> dict[str, Any]:
     """Return the answer to a cancel: the order's own id is the original one."""
     return {
@@ -180,7 +210,7 @@ def shown_trade(trade: TradeRecord) -> dict[str, Any]:
         "symbol": trade.symbol,
         "id": trade.trade_id,
         "orderId": trade.order_id,
-        "orderListId": -1,
+        "orderListId": trade.list_id,
         "price": text(trade.price),
         "qty": text(trade.quantity),
         "quoteQty": text(trade.quote_quantity),
@@ -191,6 +221,15 @@ def shown_trade(trade: TradeRecord) -> dict[str, Any]:
         "isMaker": trade.is_maker,
         "isBestMatch": True,
     }
+
+
+def _only_if_there(order: OrderRecord) -> dict[str, Any]:
+    fields = {
+        "strategyId": order.strategy_id,
+        "strategyType": order.strategy_type,
+        "expiryReason": order.expiry_reason,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _result(order: OrderRecord) -> dict[str, Any]:

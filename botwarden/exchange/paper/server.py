@@ -10,14 +10,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 from aiohttp import web
 
-from botwarden.exchange.paper import rest_lists, rest_market, rest_trade, sockets
+from botwarden.exchange.paper import rest_account, rest_lists, rest_market, rest_trade, sockets
 from botwarden.exchange.paper.admin_rest import Admin
 from botwarden.exchange.paper.gate import PREFIX, Gate
 from botwarden.exchange.paper.options import PaperOptions
 from botwarden.exchange.paper.times import ServerClock, SystemServerClock
 from botwarden.exchange.paper.venue import PaperVenue, open_venue
 
-ENDPOINTS = {**rest_market.ENDPOINTS, **rest_trade.ENDPOINTS, **rest_lists.ENDPOINTS}
+ENDPOINTS = {
+    **rest_market.ENDPOINTS,
+    **rest_account.ENDPOINTS,
+    **rest_trade.ENDPOINTS,
+    **rest_lists.ENDPOINTS,
+}
+
+#: Where the venue keeps how an account wants to be treated.
+SETTINGS_PREFIX = "/sapi/v1/"
 
 #: Bodies are small forms.
 LARGEST_BODY = 64 * 1024
@@ -27,6 +35,8 @@ def create_app(venue: PaperVenue) -> web.Application:
     """Return the web application of a venue."""
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_route("*", PREFIX + "{path:.*}", Gate(venue, ENDPOINTS).serve)
+    settings = Gate(venue, rest_account.SETTINGS, prefix=SETTINGS_PREFIX)
+    app.router.add_route("*", SETTINGS_PREFIX + "{path:.*}", settings.serve)
     sockets.add_routes(app, venue.streams, venue.clock)
     Admin(venue).add_routes(app)
     return app

@@ -26,6 +26,10 @@ CREATE TABLE IF NOT EXISTS accounts (
     api_key TEXT NOT NULL UNIQUE,
     secret_key TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS settings (
+    account_id INTEGER PRIMARY KEY REFERENCES accounts,
+    burns_bnb INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS balances (
     account_id INTEGER NOT NULL REFERENCES accounts,
     asset TEXT NOT NULL,
@@ -196,6 +200,11 @@ class Store:
         """Return every account: id, key, secret."""
         return self._reader.execute("SELECT account_id, api_key, secret_key FROM accounts").fetchall()
 
+    def settings(self) -> list[tuple[int, bool]]:
+        """Return how accounts that have said so want to be treated: account, whether it burns BNB."""
+        rows = self._reader.execute("SELECT account_id, burns_bnb FROM settings")
+        return [(account_id, bool(burns)) for account_id, burns in rows]
+
     def balances(self) -> Iterator[tuple[int, str, int, int]]:
         """Yield every balance: account, asset, free, locked."""
         rows = self._reader.execute("SELECT account_id, asset, free, locked FROM balances")
@@ -221,6 +230,26 @@ class Store:
     def list_by_client(self, account_id: int, client_list_id: str) -> ListRecord | None:
         """Return the newest list with this client id."""
         return self._list("account_id = ? AND client_list_id = ?", (account_id, client_list_id))
+
+    def lists(
+        self,
+        account_id: int,
+        *,
+        from_id: int | None,
+        from_ms: int | None,
+        until_ms: int | None,
+        limit: int,
+    ) -> list[ListRecord]:
+        """Return lists, oldest first; without a beginning the newest ones."""
+        where, values = _range("list_id", "json_extract(record, '$.created_ms')", from_id, from_ms, until_ms)
+        newest = from_id is None and from_ms is None
+        rows = self._reader.execute(
+            "SELECT record FROM lists WHERE account_id = ?"  # noqa: S608 - our own words
+            f"{where} ORDER BY list_id {'DESC' if newest else 'ASC'} LIMIT ?",
+            (account_id, *values, limit),
+        )
+        found = [msgspec.json.decode(record, type=ListRecord) for (record,) in rows]
+        return found[::-1] if newest else found
 
     def last_trade_ids(self) -> dict[str, int]:
         """Return the highest id of an account's trade of each symbol."""

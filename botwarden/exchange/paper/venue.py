@@ -117,6 +117,8 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
     _continue_trade_ids(market, store)
     engine = Engine(market, store, _balances(options.starting_balances))
     streams = StreamHub(market, clock, plan)
+    orders = OrderLimit(options.order_limits)
+    engine.on_first_fill = lambda account_id, given, now_ms: orders.add(account_id, -given, now_ms)
 
     def on_trade(trade: Trade) -> None:
         if market.symbols[trade.symbol].is_open:
@@ -134,7 +136,7 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
         store=store,
         streams=streams,
         weights=WeightLimit(options.weight_limit),
-        orders=OrderLimit(options.order_limits),
+        orders=orders,
         faults=plan,
     )
 

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ import aiohttp
 from binance import AsyncClient
 from yarl import URL
 
+from botwarden.exchange.paper.amounts import units
 from botwarden.exchange.paper.options import PaperOptions
 from botwarden.exchange.paper.security import sign
 from botwarden.exchange.paper.venue import PaperVenue
@@ -141,3 +143,18 @@ class House:
         """Return what the account has free of an asset."""
         account = await self.client.get_account()
         return next(item["free"] for item in account["balances"] if item["asset"] == asset)
+
+
+def price_of(house: House, symbol: str = "BTCUSDT") -> Decimal:
+    """Return the last price."""
+    price = house.venue.market.symbols[symbol].price
+    assert price is not None
+    return Decimal(price).scaleb(-8)
+
+
+def say(house: House, price: Decimal, *, quantity: str | None = None, symbol: str = "BTCUSDT") -> None:
+    """Let the market trade at this price: one step, unless told how much."""
+    market = house.venue.market.symbols[symbol]
+    market.price = units(str(price))
+    size = market.instrument.step if quantity is None else units(quantity)
+    house.venue.market.trade(market, market.price, size, house.venue.clock.now_ms(), sold=False)

@@ -6,25 +6,12 @@ from typing import Any
 import pytest
 from binance.exceptions import BinanceAPIException
 
-from botwarden.exchange.paper.amounts import units
 from tests.exchange.paper.conftest import OpenHouse
-from tests.exchange.paper.house import House
+from tests.exchange.paper.house import House, price_of, say
 
 pytestmark = pytest.mark.anyio
 
 BOUGHT, LISTED = "0.05", "0.04"
-
-
-def price_of(house: House) -> Decimal:
-    return Decimal(house.venue.market.symbols["BTCUSDT"].price).scaleb(-8)
-
-
-def say(house: House, price: Decimal) -> None:
-    """Let the market trade at this price."""
-    market = house.venue.market.symbols["BTCUSDT"]
-    market.price = units(str(price))
-    now_ms = house.venue.clock.now_ms()
-    house.venue.market.trade(market, market.price, market.instrument.step, now_ms, sold=False)
 
 
 async def protect(house: House, **changes: Any) -> dict[str, Any]:
@@ -42,7 +29,8 @@ async def protect(house: House, **changes: Any) -> dict[str, Any]:
         "belowClientOrderId": "list-s",
         "listClientOrderId": "list",
     }
-    answer: dict[str, Any] = await house.client.create_oco_order(**wish | changes)
+    sent = {name: value for name, value in (wish | changes).items() if value is not None}
+    answer: dict[str, Any] = await house.client.create_oco_order(**sent)
     return answer
 
 
@@ -135,13 +123,22 @@ async def test_whoever_cancels_one_cancels_all(holder: House, by: str) -> None:
     [
         ({"quantity": "0.06"}, -2010, "insufficient balance"),
         ({"belowStopPrice": "0.001"}, -1013, "PRICE_FILTER"),
-        ({"belowStopPrice": "1000.00"}, -1013, "PERCENT_PRICE"),
+        ({"abovePrice": "400000.00"}, -1013, "PERCENT_PRICE"),
         ({"quantity": "0.00001"}, -1013, "NOTIONAL"),
         ({"quantity": "0.0000001"}, -1013, "LOT_SIZE"),
         ({"belowStopPrice": "110000.00", "abovePrice": "109000.00"}, -2010, "relationship"),
         ({"abovePrice": "30000.00", "belowStopPrice": "29000.00"}, -2010, "immediately match"),
         ({"abovePrice": "110000.00", "belowStopPrice": "100000.00"}, -2010, "trigger immediately"),
-        ({"belowType": "STOP_LOSS_LIMIT"}, -2010, "not supported|supported"),
+        ({"belowType": "STOP_LOSS_LIMIT"}, -1102, "'belowTimeInForce'"),
+        ({"belowTrailingDelta": "100"}, -2010, "Trailing stop orders"),
+        ({"belowType": "STOP_LOSS", "belowPrice": "1"}, -1106, "'belowPrice'"),
+        ({"aboveType": "LIMIT"}, -1158, "not supported in OCO"),
+        ({"belowType": "LIMIT_MAKER"}, -1168, "contingent"),
+        ({"aboveType": "STOP_LOSS"}, -1197, "must be below"),
+        ({"belowType": "TAKE_PROFIT"}, -1199, "must be above"),
+        ({"aboveType": "TAKE_PROFIT", "belowType": "LIMIT_MAKER"}, -1166, "must be above"),
+        ({"side": "BUY"}, -1165, "must be below"),
+        ({"newOrderRespType": "ALL"}, -1100, "'newOrderRespType'"),
         ({"belowClientOrderId": "list-t"}, -2010, "Duplicate"),
     ],
 )
@@ -187,3 +184,126 @@ async def test_a_list_outlives_the_exchange(open_house: OpenHouse) -> None:
         above, below = await legs(house)
         assert (above["status"], below["status"]) == ("EXPIRED", "FILLED")
         assert await balance(house) == ("0.00995000", "0.00000000")
+
+
+async def test_a_part_of_the_limit_ends_the_stop_and_stays(holder: House) -> None:
+    """The first fill of the limit ends the stop and the list; the rest works on alone."""
+    answer = await protect(holder)
+    limit = Decimal(next(leg["price"] for leg in answer["orderReports"] if leg["type"] == "LIMIT_MAKER"))
+    say(holder, limit, quantity="0.01")
+    above, below = await legs(holder)
+    assert (above["status"], above["executedQty"]) == ("PARTIALLY_FILLED", "0.01000000")
+    assert (below["status"], below["expiryReason"]) == ("EXPIRED", "OCO_TRIGGER")
+    assert (await read_list(holder))["listOrderStatus"] == "ALL_DONE"
+    assert await holder.client.get_open_oco_orders() == []
+    assert await balance(holder) == ("0.00995000", "0.03000000")
+    gone = await holder.client.cancel_order(symbol="BTCUSDT", origClientOrderId="list-t")
+    assert (gone["status"], gone["executedQty"]) == ("CANCELED", "0.01000000")
+    assert await balance(holder) == ("0.03995000", "0.00000000")
+
+
+@pytest.mark.parametrize("falls", [True, False])
+async def test_a_purchase_locks_what_the_dearer_leg_costs(house: House, *, falls: bool) -> None:
+    """Two purchases of which one happens set aside once, for the dearer; what is left over is given back."""
+    price = price_of(house)
+    wish = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "quantity": "0.1",
+        "aboveType": "STOP_LOSS_LIMIT",
+        "aboveStopPrice": f"{price * Decimal('1.02'):.2f}",
+        "abovePrice": f"{price * Decimal('1.04'):.2f}",
+        "aboveTimeInForce": "GTC",
+        "aboveClientOrderId": "up",
+        "belowType": "LIMIT_MAKER",
+        "belowPrice": f"{price * Decimal('0.98'):.2f}",
+        "belowClientOrderId": "down",
+    }
+    await house.client.create_oco_order(**wish)
+    usdt = await house.client.get_asset_balance("USDT")
+    assert Decimal(usdt["locked"]) == Decimal(wish["abovePrice"]) / 10
+    say(house, (price * (Decimal("0.97") if falls else Decimal("1.03"))).quantize(Decimal("0.01")))
+    down, up = [await house.client.get_order(symbol="BTCUSDT", origClientOrderId=it) for it in ("down", "up")]
+    assert (down["status"], up["status"]) == (("FILLED", "EXPIRED") if falls else ("EXPIRED", "FILLED"))
+    usdt = await house.client.get_asset_balance("USDT")
+    paid = Decimal((down if falls else up)["cummulativeQuoteQty"])
+    assert (Decimal(usdt["free"]), Decimal(usdt["locked"])) == (100_000 - paid, 0)
+
+
+async def test_the_old_way_to_place_a_list(holder: House) -> None:
+    """The venue's earlier endpoint makes the same lists, with its own names."""
+    price = price_of(holder)
+    wish = {
+        "symbol": "BTCUSDT",
+        "side": "SELL",
+        "quantity": LISTED,
+        "price": f"{price * Decimal('1.02'):.2f}",
+        "limitClientOrderId": "list-t",
+        "stopPrice": f"{price * Decimal('0.98'):.2f}",
+        "stopLimitPrice": f"{price * Decimal('0.97'):.2f}",
+        "stopLimitTimeInForce": "GTC",
+        "stopClientOrderId": "list-s",
+        "listClientOrderId": "list",
+        "newOrderRespType": "FULL",
+    }
+    answer = await holder.wire.signed("POST", "order/oco", **wish)
+    assert [report["type"] for report in answer.body["orderReports"]] == ["STOP_LOSS_LIMIT", "LIMIT_MAKER"]
+    assert [report["fills"] for report in answer.body["orderReports"]] == [[], []]
+    say(holder, (price * Decimal("0.975")).quantize(Decimal("0.01")))
+    assert [leg["status"] for leg in await legs(holder)] == ["EXPIRED", "FILLED"]
+    assert (await read_list(holder))["listOrderStatus"] == "ALL_DONE"
+
+
+async def test_profit_above_can_wait_too(holder: House) -> None:
+    """A list of two orders that wait: the market order above sells when its price comes."""
+    price = price_of(holder)
+    await protect(
+        holder, aboveType="TAKE_PROFIT", abovePrice=None, aboveStopPrice=f"{price * Decimal('1.02'):.2f}"
+    )
+    assert [leg["workingTime"] for leg in await legs(holder)] == [-1, -1]
+    say(holder, (price * Decimal("1.03")).quantize(Decimal("0.01")))
+    assert [leg["status"] for leg in await legs(holder)] == ["FILLED", "EXPIRED"]
+
+
+async def test_ids_of_lists_are_unique_while_they_stand(holder: House) -> None:
+    """A standing list's id is refused; once the list is done it may be used again."""
+    await protect(holder, quantity="0.02")
+    with pytest.raises(BinanceAPIException, match="Duplicate order sent") as refused:
+        await protect(holder, quantity="0.02", aboveClientOrderId="other-t", belowClientOrderId="other-s")
+    assert refused.value.code == -2010
+    await holder.client.v3_delete_order_list(symbol="BTCUSDT", listClientOrderId="list")
+    again = await protect(holder, quantity="0.02")
+    newest = await read_list(holder)
+    assert newest["orderListId"] == again["orderListId"]
+    everything = await holder.client.v3_get_all_order_list()
+    assert [it["listOrderStatus"] for it in everything] == ["ALL_DONE", "EXECUTING"]
+    later = await holder.client.v3_get_all_order_list(fromId=again["orderListId"])
+    assert [it["orderListId"] for it in later] == [again["orderListId"]]
+
+
+async def test_cancelling_all_shows_lists_as_lists(holder: House) -> None:
+    """One request takes orders and lists of a symbol off the book, and tells what it took."""
+    await protect(holder)
+    price = f"{price_of(holder) / 2:.2f}"
+    await holder.client.order_limit_buy(symbol="BTCUSDT", quantity="0.01", price=price, newClientOrderId="x")
+    gone = (await holder.wire.signed("DELETE", "openOrders", symbol="BTCUSDT")).body
+    [listed] = [it for it in gone if "contingencyType" in it]
+    assert (listed["listStatusType"], listed["listOrderStatus"]) == ("ALL_DONE", "ALL_DONE")
+    assert [report["status"] for report in listed["orderReports"]] == ["CANCELED", "CANCELED"]
+    assert [it["origClientOrderId"] for it in gone if "contingencyType" not in it] == ["x"]
+    assert await holder.client.get_open_orders() == []
+
+
+async def test_a_list_counts_as_two_orders(open_house: OpenHouse) -> None:
+    """Where only one more order may be placed, a list may not; the first fill of a maker gives back."""
+    async with open_house(order_limits={86_400: 3}) as house:
+        await house.client.order_market_buy(symbol="BTCUSDT", quantity=BOUGHT)
+        await protect(house)
+        [count] = await house.client.get_current_order_count()
+        assert count["count"] == 2
+        with pytest.raises(BinanceAPIException, match="3 orders per 1 DAY") as refused:
+            await protect(house, listClientOrderId="b", aboveClientOrderId="b-t", belowClientOrderId="b-s")
+        assert (refused.value.code, refused.value.status_code) == (-1015, 429)
+        say(house, price_of(house) * 103 / 100)
+        [count] = await house.client.get_current_order_count()
+        assert count["count"] == 0
