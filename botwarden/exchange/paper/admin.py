@@ -141,16 +141,18 @@ class PaperAdmin:
         await self._ask("POST", "/paper/clock", {"offset_ms": offset_ms, "drift_ppm": drift_ppm})
 
     async def change_symbols(
-        self, symbol: str = "*", *, expire_orders: bool = False, **wish: str
+        self, symbol: str = "*", *, expire_orders: bool = False, liquidity: int | None = None, **wish: str
     ) -> list[dict[str, Any]]:
-        """Change `status`, `tick`, `step` or `min_notional` of a symbol, or of all; returns how they are now.
+        """Change `status`, `tick`, `step`, `min_notional` or `liquidity` of a symbol, or of all.
+
+        Returns how they are now. The usual liquidity is 100.
 
         Raises:
             Missing: no such symbol.
             Refused: not understood.
             Unavailable: no answer.
         """
-        body = {**wish, "expire_orders": expire_orders}
+        body = {**wish, "expire_orders": expire_orders, "liquidity": liquidity}
         changed: list[dict[str, Any]] = (await self._ask("POST", f"/paper/symbols/{symbol}", body))["symbols"]
         return changed
 

@@ -19,9 +19,10 @@ from botwarden.exchange.paper.order_types import is_triggered
 
 def book_of(symbol: SymbolMarket) -> Book:
     """Return the present book. The symbol has a price."""
-    if symbol.price is None:
+    book = symbol.book()
+    if book is None:
         raise market_closed()
-    return Book(symbol.instrument, symbol.price, symbol.next_trade_id)
+    return book
 
 
 def admit(market: Market, account: Account, wishes: Sequence[NewOrder]) -> list[tuple[list[Take], bool]]:

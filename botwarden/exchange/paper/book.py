@@ -1,7 +1,7 @@
 """The synthetic order book around a price.
 
-Pure: the book is a function of the price and a sequence number. It does not remember what was taken from
-it; the next price brings a new one.
+Pure: the book is a function of the price, a sequence number, and what was taken from it since. The next
+price brings a new one.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ from botwarden.exchange.paper.amounts import UNIT, floor_to
 from botwarden.exchange.paper.instruments import PaperInstrument
 
 LEVELS = 100
+
+#: How much there is on a book, of the usual hundred.
+USUAL_LIQUIDITY = 100
 
 
 class Level(NamedTuple):
@@ -26,6 +29,13 @@ class Book(NamedTuple):
     instrument: PaperInstrument
     price: int
     sequence: int
+    #: How much there is, of the usual hundred; nothing at zero.
+    liquidity: int = USUAL_LIQUIDITY
+    #: What was bought of the asks, and sold to the bids, since the price.
+    bought: int = 0
+    sold: int = 0
+    #: Grows with each change.
+    update_id: int = 0
 
     @property
     def best_ask(self) -> int:
@@ -39,17 +49,26 @@ class Book(NamedTuple):
 
     def asks(self) -> Iterator[Level]:
         """Yield what can be bought, the cheapest first."""
-        for rank in range(LEVELS):
-            price = self.best_ask + rank * self._spacing
-            yield Level(price, self._quantity(rank, price, 1))
+        return self._left(self._all(self.best_ask, self._spacing, 1), self.bought)
 
     def bids(self) -> Iterator[Level]:
         """Yield what can be sold, the dearest first."""
-        for rank in range(LEVELS):
-            price = self.best_bid - rank * self._spacing
+        return self._left(self._all(self.best_bid, -self._spacing, 2), self.sold)
+
+    def _all(self, best: int, spacing: int, side: int) -> Iterator[Level]:
+        for rank in range(LEVELS if self.liquidity else 0):
+            price = best + rank * spacing
             if price < self.instrument.tick:
                 return
-            yield Level(price, self._quantity(rank, price, 2))
+            yield Level(price, self._quantity(rank, price, side))
+
+    @staticmethod
+    def _left(levels: Iterator[Level], taken: int) -> Iterator[Level]:
+        """Yield what is left when so much was taken from the best levels."""
+        for level in levels:
+            if taken < level.quantity:
+                yield Level(level.price, level.quantity - taken)
+            taken = max(0, taken - level.quantity)
 
     @property
     def _last_was_bid(self) -> bool:
@@ -67,7 +86,13 @@ class Book(NamedTuple):
         """Return a level's size: about three thousandths of a minute's turnover, growing outwards."""
         fair = max(1000, self.instrument.daily_quote // 1440 // 300) * UNIT
         quote = fair * (100 + 15 * rank) // 100 * (50 + _jitter(self.sequence, rank, side) % 100) // 100
+        quote = quote * self.liquidity // USUAL_LIQUIDITY
         return max(self.instrument.step, floor_to(quote * UNIT // price, self.instrument.step))
+
+
+def best_of(levels: Iterator[Level]) -> Level:
+    """Return the first level; one of zeros when there is none."""
+    return next(levels, Level(0, 0))
 
 
 def _jitter(sequence: int, rank: int, side: int) -> int:

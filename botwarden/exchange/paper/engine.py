@@ -214,6 +214,8 @@ class Engine:
         """Let an order take from the book; its rest stays there, or expires."""
         if order.quote_quantity:
             order.quantity = sum(fill.quantity for fill in takes)
+        symbol = self.market.symbols[order.symbol]
+        symbol.take_from_book(sum(fill.quantity for fill in takes), is_buy=order.is_buy)
         for number, fill in enumerate(takes, 1):
             self._fill(change, order, fill, is_last=enough and number == len(takes), is_maker=False)
         why_not = why_not or _why_expired(order)

@@ -3,11 +3,12 @@
 Source: Binance spot API, WebSocket streams.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from botwarden.exchange.paper.amounts import UNIT, text
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
-from botwarden.exchange.paper.book import Book
+from botwarden.exchange.paper.book import Book, Level, best_of
 from botwarden.exchange.paper.market import Trade
 
 
@@ -91,9 +92,9 @@ def aggregate_trade(made: Trade) -> Any:
 
 def book_ticker(symbol: str, book: Book) -> Any:
     """The best prices; the venue gives this one neither a name nor a time."""
-    bid, ask = next(book.bids()), next(book.asks())
+    bid, ask = best_of(book.bids()), best_of(book.asks())
     return {
-        "u": book.sequence,
+        "u": book.update_id,
         "s": symbol,
         "b": text(bid.price),
         "B": text(bid.quantity),
@@ -105,7 +106,7 @@ def book_ticker(symbol: str, book: Book) -> Any:
 def depth(book: Book, limit: int) -> Any:
     """The book as GET depth and the partial depth streams show it."""
     return {
-        "lastUpdateId": book.sequence,
+        "lastUpdateId": book.update_id,
         "bids": [
             [text(level.price), text(level.quantity)]
             for level, _ in zip(book.bids(), range(limit), strict=False)
@@ -115,6 +116,27 @@ def depth(book: Book, limit: int) -> Any:
             for level, _ in zip(book.asks(), range(limit), strict=False)
         ],
     }
+
+
+def depth_update(symbol: str, before: Book, after: Book, now_ms: int) -> Any:
+    """What has changed on the book; a level that is gone has no quantity."""
+    return {
+        "e": "depthUpdate",
+        "E": now_ms,
+        "s": symbol,
+        "U": before.update_id + 1,
+        "u": after.update_id,
+        "b": _changed(before.bids(), after.bids()),
+        "a": _changed(before.asks(), after.asks()),
+    }
+
+
+def _changed(before: Iterable[Level], after: Iterable[Level]) -> list[list[str]]:
+    old, new = dict(before), dict(after)
+    gone = [[text(price), text(0)] for price in old if price not in new]
+    return gone + [
+        [text(price), text(quantity)] for price, quantity in new.items() if old.get(price) != quantity
+    ]
 
 
 def mini_ticker(symbol: str, day: Bar, now_ms: int) -> Any:

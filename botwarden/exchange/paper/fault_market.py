@@ -1,6 +1,7 @@
 """What happens to a market and its accounts from outside, on order.
 
-    POST   /paper/symbols/BTCUSDT   {"status": "HALT"}; also tick, step, min_notional, and expire_orders;
+    POST   /paper/symbols/BTCUSDT   {"status": "HALT"}; also tick, step, min_notional,
+                                    liquidity (of the usual 100), and expire_orders;
                                     * for all symbols
     DELETE /paper/symbols/BTCUSDT   delisted: it is not known any more, until the next start
     POST   /paper/balances          {"api_key": ..., "asset": "BTC", "change": "-0.5"}
@@ -29,6 +30,8 @@ from botwarden.exchange.paper.venue import PaperVenue
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Guard = Callable[[Handler], Handler]
 
+_MOST_LIQUIDITY = 10_000
+
 Status = Literal["TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY"]
 
 
@@ -39,6 +42,8 @@ class SymbolWish(msgspec.Struct, forbid_unknown_fields=True):
     tick: str | None = None
     step: str | None = None
     min_notional: str | None = None
+    #: How much there is on the book, of the usual hundred; nothing at zero.
+    liquidity: int | None = None
     #: Whether open orders end as EXPIRED, by the exchange.
     expire_orders: bool = False
 
@@ -114,7 +119,11 @@ class MarketAdmin:
         shown_tick = self._venue.market.source.instruments[before.symbol].tick
         if 0 in (rules.tick, rules.step) or rules.tick * rules.step % UNIT or shown_tick * rules.step % UNIT:
             raise Refused("tick, step: above zero, and with no more than eight decimals between them")
+        if wish.liquidity is not None and not 0 <= wish.liquidity <= _MOST_LIQUIDITY:
+            raise Refused(f"liquidity: 0 to {_MOST_LIQUIDITY}; 100 is usual")
         symbol.instrument = rules
+        symbol.liquidity = symbol.liquidity if wish.liquidity is None else wish.liquidity
+        symbol.take_trade_id()  # The book is another one, and says so.
         symbol.status = wish.status or symbol.status
         if wish.expire_orders:
             self._expire_orders(symbol)

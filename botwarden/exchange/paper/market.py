@@ -21,6 +21,7 @@ from botwarden.exchange.paper.bars import (
     points_per_minute,
     walk,
 )
+from botwarden.exchange.paper.book import USUAL_LIQUIDITY, Book
 from botwarden.exchange.paper.instruments import PaperInstrument
 from botwarden.exchange.paper.source import Source
 from botwarden.exchange.paper.times import DAY_MS, MINUTE_MS
@@ -65,6 +66,12 @@ class SymbolMarket:
         #: None until the first price.
         self.price: int | None = None
         self.next_trade_id = 1
+        #: The last trade of the public market; each brings a new book.
+        self.shown_id = 0
+        #: How much there is on the book, of the usual hundred.
+        self.liquidity = USUAL_LIQUIDITY
+        #: What accounts have taken from the book, by side, since that trade.
+        self.bought = self.sold = 0
         self.recent: deque[Trade] = deque(maxlen=1000)
         #: The minute that is being shown; None in a gap.
         self.whole: Bar | None = None
@@ -77,6 +84,27 @@ class SymbolMarket:
     def is_open(self) -> bool:
         """Whether orders can be executed."""
         return self.status == "TRADING" and self.price is not None
+
+    def book(self) -> Book | None:
+        """Return what can be bought and sold now; None until the first price."""
+        if self.price is None:
+            return None
+        return Book(
+            self.instrument,
+            self.price,
+            self.shown_id,
+            self.liquidity,
+            self.bought,
+            self.sold,
+            self.next_trade_id - 1,
+        )
+
+    def take_from_book(self, quantity: int, *, is_buy: bool) -> None:
+        """Let so much be gone until the next price."""
+        if is_buy:
+            self.bought += quantity
+        else:
+            self.sold += quantity
 
     def take_trade_id(self) -> int:
         """Return the id of the next trade, and use it up."""
@@ -139,6 +167,7 @@ class Market:
         """Record one trade of the public market and tell it."""
         made = Trade(symbol.instrument.symbol, symbol.take_trade_id(), price, quantity, now_ms, sold)
         symbol.recent.append(made)
+        symbol.shown_id, symbol.bought, symbol.sold = made.trade_id, 0, 0
         self.on_trade(made)
         return made
 

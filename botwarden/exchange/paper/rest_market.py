@@ -11,6 +11,7 @@ import msgspec
 from botwarden.exchange.paper import errors, events
 from botwarden.exchange.paper.amounts import UNIT, text
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
+from botwarden.exchange.paper.book import best_of
 from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.gate import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.instruments import description
@@ -99,7 +100,7 @@ async def book_ticker(call: Call) -> Any:
 
     def shown(symbol: SymbolMarket) -> Any:
         book = call.venue.engine.book(symbol)
-        bid, ask = next(book.bids()), next(book.asks())
+        bid, ask = best_of(book.bids()), best_of(book.asks())
         return {
             "symbol": _name(symbol),
             "bidPrice": text(bid.price),
@@ -255,7 +256,7 @@ def _day(call: Call, symbol: SymbolMarket, *, is_mini: bool) -> Any:
     if is_mini:
         return shown
     book = call.venue.engine.book(symbol)
-    bid, ask = next(book.bids()), next(book.asks())
+    bid, ask = best_of(book.bids()), best_of(book.asks())
     change = last - day.open
     return shown | {
         "priceChange": text(change),

@@ -66,6 +66,8 @@ class StreamHub:
         self._clients: defaultdict[str, set[Client]] = defaultdict(set)
         #: What was last said of each kline stream, so that nothing is said twice.
         self._said: dict[str, Bar | None] = {}
+        #: The book as it was last told on each stream of changes.
+        self._books: dict[str, Book] = {}
 
     # Subscriptions
 
@@ -77,6 +79,9 @@ class StreamHub:
             known = self._kline_of(stream)
             if known is not None:
                 self._market.follow(*known)
+            levels, book = self._book_of(stream)
+            if book is not None and not levels:
+                self._books.setdefault(stream, book)
 
     def unsubscribe(self, client: Client, streams: list[str]) -> None:
         """Take streams away from a client."""
@@ -86,6 +91,7 @@ class StreamHub:
             if not self._clients[stream]:
                 del self._clients[stream]
                 self._said.pop(stream, None)
+                self._books.pop(stream, None)
 
     def end_all(self, pattern: str, ending: Ending) -> int:
         """End the connections that have a stream like this; returns how many."""
@@ -112,9 +118,9 @@ class StreamHub:
         if f"{name}@aggTrade" in self._clients:
             self._publish(f"{name}@aggTrade", events.aggregate_trade(trade))
         if f"{name}@bookTicker" in self._clients:
-            symbol = self._market.symbols[trade.symbol]
-            book = Book(symbol.instrument, trade.price, symbol.next_trade_id)
-            self._publish(f"{name}@bookTicker", events.book_ticker(trade.symbol, book))
+            book = self._market.symbols[trade.symbol].book()
+            if book is not None:
+                self._publish(f"{name}@bookTicker", events.book_ticker(trade.symbol, book))
 
     def on_closed(self, closed: Closed) -> None:
         """Tell that a candle is finished."""
@@ -167,13 +173,21 @@ class StreamHub:
 
     def _tell_depths(self) -> None:
         for stream in list(self._clients):
-            name, _, kind = stream.partition("@depth")
-            levels = kind.partition("@")[0]
-            symbol = self._market.symbols.get(name.upper())
-            if levels not in ("5", "10", "20") or symbol is None or symbol.price is None:
+            levels, book = self._book_of(stream)
+            if book is None:
                 continue
-            book = Book(symbol.instrument, symbol.price, symbol.next_trade_id)
-            self._publish(stream, events.depth(book, int(levels)))
+            if levels:
+                self._publish(stream, events.depth(book, levels))
+            else:
+                self._tell_changes(stream, book)
+
+    def _tell_changes(self, stream: str, book: Book) -> None:
+        """Tell what has changed on a book since it was last told."""
+        before = self._books.get(stream)
+        self._books[stream] = book
+        if before is not None and before.update_id < book.update_id:
+            name = book.instrument.symbol
+            self._publish(stream, events.depth_update(name, before, book, self._clock.now_ms()))
 
     # Inside
 
@@ -192,6 +206,15 @@ class StreamHub:
         name, _, interval = stream.partition("@kline_")
         known = name.upper() in self._market.symbols and interval in INTERVAL_MS
         return (name.upper(), interval) if known else None
+
+    def _book_of(self, stream: str) -> tuple[int, Book | None]:
+        """Return how many levels a stream of a book shows, zero for its changes, and the book; or none."""
+        name, is_depth, kind = stream.partition("@depth")
+        levels = kind.partition("@")[0]
+        symbol = self._market.symbols.get(name.upper())
+        if symbol is None or not is_depth or levels not in ("", "5", "10", "20"):
+            return 0, None
+        return int(levels or 0), symbol.book()
 
     def _is_mute(self, stream: str) -> bool:
         """Whether the symbol's status lets nothing be told. Source: Binance spot API, FAQ, glossary."""

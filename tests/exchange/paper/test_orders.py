@@ -124,7 +124,7 @@ async def test_a_limit_order_sets_its_money_aside(house: House) -> None:
 async def test_a_limit_order_that_reaches_the_book_takes_from_it(house: House) -> None:
     """What the limit allows is taken at once; IOC lets the rest expire, FOK takes all or nothing."""
     ask = Decimal((await house.client.get_orderbook_ticker(symbol="BTCUSDT"))["askPrice"])
-    price = f"{ask * Decimal('1.0005'):.2f}"
+    price = f"{ask * Decimal('1.0002'):.2f}"
     wish = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "1.2", "price": price}
     ioc = await house.client.create_order(**wish, timeInForce="IOC")
     assert ioc["status"] == "EXPIRED"
