@@ -76,6 +76,12 @@ class Engine:
         account.burns_bnb = burns
         self._store.write([changes.put_settings(account.account_id, burns_bnb=burns)])
 
+    def move(self, account: Account, asset: str, change: int, now_ms: int) -> None:
+        """Add to what the account has free, or take away. No more than there is."""
+        moved = Transaction(account, [asset], now_ms, self.feed)
+        moved.moved(asset, change)
+        self._commit(moved)
+
     # Orders
 
     def place(self, account: Account, wish: NewOrder, now_ms: int) -> tuple[OrderRecord, list[TradeRecord]]:

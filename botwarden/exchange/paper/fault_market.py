@@ -21,7 +21,6 @@ import msgspec
 from aiohttp import web
 
 from botwarden.errors import Missing, Refused
-from botwarden.exchange.paper import changes
 from botwarden.exchange.paper.amounts import UNIT, text, units
 from botwarden.exchange.paper.instruments import description
 from botwarden.exchange.paper.market import SymbolMarket
@@ -95,9 +94,7 @@ class MarketAdmin:
         held = account.holding(asset)
         if held.free + change < 0:
             raise Refused(f"change: only {text(held.free)} {asset} are free")
-        held.free += change
-        account.updated_ms = self._venue.clock.now_ms()
-        self._venue.store.write([changes.put_balance(account.account_id, asset, held.free, held.locked)])
+        self._venue.engine.move(account, asset, change, self._venue.clock.now_ms())
         await self._venue.store.settled()
         return web.json_response({"asset": asset, "free": text(held.free)}, status=HTTPStatus.OK)
 

@@ -22,6 +22,8 @@ from botwarden.exchange.paper.times import DAY_MS
 
 AVERAGE_MINUTES = 5
 
+_STATUSES = ("TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY")
+
 #: More minutes than this are put together in a worker thread.
 QUICK_MINUTES = 5_000
 
@@ -39,8 +41,7 @@ async def server_time(call: Call) -> Any:
 async def exchange_info(call: Call) -> Any:
     """GET exchangeInfo."""
     call.params.ignore("permissions", "showPermissionSets")
-    status = call.params.text("symbolStatus")
-    chosen = _chosen(call)
+    status, chosen = _status(call), _chosen(call)
     venue = call.venue
     return {
         "timezone": "UTC",
@@ -137,7 +138,10 @@ def average_of(call: Call, symbol: SymbolMarket) -> int:
 
 async def day_ticker(call: Call) -> Any:
     """GET ticker/24hr."""
-    is_mini = (call.params.text("type") or "FULL") == "MINI"
+    kind = call.params.text("type") or "FULL"
+    if kind not in ("FULL", "MINI"):
+        raise ApiError(-1139, "Invalid ticker type.")
+    is_mini = kind == "MINI"
     return _each(call, lambda symbol: _day(call, symbol, is_mini=is_mini))
 
 
@@ -224,14 +228,24 @@ def _chosen(call: Call) -> list[SymbolMarket] | None:
 
 def _each(call: Call, shown: Any) -> Any:
     """Return what there is to show of one symbol, or a list for several."""
-    call.params.ignore("symbolStatus")
-    chosen = _chosen(call)
+    status, chosen = _status(call), _chosen(call)
+    if chosen is not None and status is not None and any(symbol.status != status for symbol in chosen):
+        raise ApiError(-1220, "The symbol's status does not match the requested symbolStatus.")
     if call.params.has("symbol") and chosen:
         if chosen[0].price is None:
             raise errors.market_closed()
         return shown(chosen[0])
     everything = call.venue.market.symbols.values() if chosen is None else chosen
-    return [shown(symbol) for symbol in everything if symbol.price is not None]
+    return [
+        shown(symbol) for symbol in everything if symbol.price is not None and status in (None, symbol.status)
+    ]
+
+
+def _status(call: Call) -> str | None:
+    status = call.params.text("symbolStatus")
+    if status is not None and status not in _STATUSES:
+        raise ApiError(-1122, "Invalid symbolStatus.")
+    return status
 
 
 def _day(call: Call, symbol: SymbolMarket, *, is_mini: bool) -> Any:

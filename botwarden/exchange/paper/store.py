@@ -20,6 +20,10 @@ from botwarden.errors import BotwardenError
 from botwarden.exchange.paper.changes import Statement
 from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
 
+#: Grows with each change that an earlier version could not live with. What is missing of an earlier
+#: version's tables is added; its records are read with what they have.
+VERSION = 1
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS accounts (
     account_id INTEGER PRIMARY KEY,
@@ -95,9 +99,9 @@ class Store:
         self._lock = _locked(path)
         try:
             self._writer = _connect(path)
-            self._writer.executescript(_SCHEMA)
+            _bring_up(self._writer)
             self._reader = _connect(path)
-        except sqlite3.Error as broken:
+        except (sqlite3.Error, StoreError) as broken:
             self._lock.close()
             raise StoreError(f"{path}: {broken}") from None
         self._waiting: list[Statement] = []
@@ -363,6 +367,22 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Let the file have the tables of this version.
+
+    Raises:
+        StoreError: it was written by a later version; nothing has changed.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        connection.close()
+        raise StoreError(
+            f"written by a later version of the paper exchange ({found}, this one knows {VERSION})"
+        )
+    connection.executescript(_SCHEMA)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _locked(path: Path) -> TextIO:

@@ -11,7 +11,15 @@ from botwarden.exchange.paper import changes
 from botwarden.exchange.paper.accounts import Account
 from botwarden.exchange.paper.changes import Statement
 from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
-from botwarden.exchange.paper.reports import BalancesReport, Execution, Feed, ListReport, OrderReport, Report
+from botwarden.exchange.paper.reports import (
+    BalancesReport,
+    Execution,
+    Feed,
+    ListReport,
+    MovedReport,
+    OrderReport,
+    Report,
+)
 
 
 class Transaction:
@@ -56,6 +64,13 @@ class Transaction:
         if self._is_heard:
             shown = tuple(copy.copy(leg) for leg in legs)
             self.reports.append(ListReport(listed, shown, is_done, self.now_ms))
+
+    def moved(self, asset: str, change: int) -> None:
+        """Something has come without an order, or gone."""
+        self.account.holding(asset).free += change
+        self.account.updated_ms = self.now_ms
+        if self._is_heard:
+            self.reports.append(MovedReport(asset, change, self.now_ms))
 
     def statements(self) -> list[Statement]:
         """Return what is to be written."""

@@ -68,7 +68,7 @@ class PythonBinance(AsyncClient):  # type: ignore[misc]  # the library ships no 
 
 def client_of(origin: str, *, key: str = KEY, secret: str = SECRET) -> PythonBinance:
     """Return python-binance's own client for a venue at this origin."""
-    kind = type("Pointed", (PythonBinance,), {"API_URL": f"{origin}/api"})
+    kind = type("Pointed", (PythonBinance,), {"API_URL": f"{origin}/api", "MARGIN_API_URL": f"{origin}/sapi"})
     client: PythonBinance = kind(key, secret)
     return client
 

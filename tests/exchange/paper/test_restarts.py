@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,70 @@ async def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
     assert before["market_time"] - 3 * 60_000 <= after["market_time"]
     assert after["market_time"] > BEGAN_MS
     assert after["market"] == before["market"]
+
+
+@asynccontextmanager
+async def pace(origin: str) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+    """Yields what waits for the market's next price."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{origin}/ws/btcusdt@trade") as socket:
+        yield socket.receive
+
+
+async def stop_until_killed(child: subprocess.Popen[str], origin: str) -> list[str]:
+    """Keep stops close to a fast market; kill the exchange when some have been triggered and some stand."""
+    client, placed = client_of(origin), []
+    try:
+        async with PaperAdmin(origin, TOKEN) as admin:
+            await admin.register(KEY, SECRET, {"USDT": "0", "BTC": "100"})
+        async with pace(origin) as price:
+            while True:
+                await price()
+                stand = await client.v3_get_open_order_list()
+                if stand and len(placed) - len(stand) >= 3:
+                    os.kill(child.pid, signal.SIGKILL)
+                    return placed
+                await guard(client, len(placed), placed)
+    finally:
+        await client.session.close()
+
+
+async def guard(client: PythonBinance, number: int, placed: list[str]) -> None:
+    """Offer some coins a little above and a little below the price; the market may be faster."""
+    price = Decimal((await client.get_symbol_ticker(symbol="BTCUSDT"))["price"])
+    with suppress(BinanceAPIException):
+        await client.create_oco_order(
+            symbol="BTCUSDT", side="SELL", quantity="0.01", listClientOrderId=f"list-{number}",
+            aboveType="LIMIT_MAKER", abovePrice=f"{price * Decimal('1.001'):.2f}",
+            belowType="STOP_LOSS", belowStopPrice=f"{price * Decimal('0.999'):.2f}",
+        )  # fmt: skip
+        placed.append(f"list-{number}")
+
+
+async def test_triggers_survive_kill_9(tmp_path: Path) -> None:
+    """Killed while the market triggers stops: each list has happened once, or stands and is armed."""
+    store = tmp_path / "paper.sqlite"
+    with process(store, "--speed", "600") as (child, origin):
+        placed = await stop_until_killed(child, origin)
+    with process(store, "--speed", "600") as (_, origin):
+        client = client_of(origin)
+        try:
+            lists = await client.v3_get_all_order_list(limit=1000)
+            assert {it["listClientOrderId"] for it in lists} >= set(placed)
+            async with pace(origin) as price:
+                while await client.v3_get_open_order_list():
+                    await price()
+            orders = {it["orderId"]: it for it in await pages(client.get_all_orders, "orderId", "orderId")}
+            trades = await pages(client.get_my_trades, "fromId", "id")
+            btc = await client.get_asset_balance("BTC")
+        finally:
+            await client.session.close()
+    for listed in lists:
+        legs = [orders[leg["orderId"]] for leg in listed["orders"]]
+        assert sum(Decimal(leg["executedQty"]) for leg in legs) <= Decimal("0.01")
+        assert sum(leg["status"] == "EXPIRED" and leg["executedQty"] == "0.00000000" for leg in legs) == 1
+    sold = sum(Decimal(trade["qty"]) for trade in trades)
+    assert sold == sum(Decimal(order["executedQty"]) for order in orders.values())
+    assert Decimal(btc["free"]) + Decimal(btc["locked"]) == 100 - sold
 
 
 async def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
