@@ -11,7 +11,7 @@ import pytest
 
 from botwarden.exchange.paper.accounts import Account
 from botwarden.exchange.paper.amounts import UNIT, floor_to
-from botwarden.exchange.paper.bookkeeping import paid_with
+from botwarden.exchange.paper.bookkeeping import need, paid_with
 from botwarden.exchange.paper.engine import Engine
 from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.new_order import NewOrder
@@ -110,7 +110,7 @@ class Trader:
         locked: defaultdict[str, int] = defaultdict(int)
         for order in account.open_orders.values():
             assert order.is_open
-            assert order.locked >= 0
+            assert order.list_id in account.open_lists or order.locked == need(order)
             locked[paid_with(order)] += order.locked
         for asset, held in account.holdings.items():
             assert held.free >= 0, asset
@@ -119,7 +119,7 @@ class Trader:
             legs = account.legs_of(listed)
             assert len(legs) == 2
             assert not any(leg.executed for leg in legs)
-            assert sum(bool(leg.locked) for leg in legs) == 1
+            assert sorted(leg.locked for leg in legs) == [0, max(need(leg) for leg in legs)]
 
 
 def state(account: Account) -> Any:

@@ -105,3 +105,31 @@ async def test_commission_rates(house: House) -> None:
     assert rates["standardCommission"] == {
         "maker": "0.00100000", "taker": "0.00100000", "buyer": "0.00000000", "seller": "0.00000000",
     }  # fmt: skip
+
+
+async def test_statuses_choose_symbols(house: House) -> None:
+    """Tickers of one status; a symbol of another one is refused, and so is a status that there is not."""
+    house.venue.market.symbols["ETHUSDT"].status = "HALT"
+    send = house.wire.send
+    for path in ("ticker/price", "ticker/bookTicker", "ticker/24hr"):
+        trading = await send("GET", path, query="symbolStatus=TRADING")
+        assert [ticker["symbol"] for ticker in trading.body] == ["BTCUSDT"]
+        halted = await send("GET", path, query="symbolStatus=HALT")
+        assert [ticker["symbol"] for ticker in halted.body] == ["ETHUSDT"]
+        assert (await send("GET", path, query="symbol=ETHUSDT&symbolStatus=TRADING")).code == -1220
+        assert (await send("GET", path, query="symbol=ETHUSDT&symbolStatus=HALT")).status == 200
+        assert (await send("GET", path, query="symbolStatus=SLEEPING")).code == -1122
+    assert (await send("GET", "ticker/24hr", query="symbol=BTCUSDT&type=BIG")).code == -1139
+
+
+async def test_what_symbols_offer(house: House) -> None:
+    """The catalogue names every type of order and every rule that orders are held against."""
+    [symbol] = (await house.wire.send("GET", "exchangeInfo", query="symbol=BTCUSDT")).body["symbols"]
+    assert set(symbol["orderTypes"]) == {
+        "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+    }  # fmt: skip
+    assert (symbol["ocoAllowed"], symbol["cancelReplaceAllowed"], symbol["allowTrailingStop"]) == (
+        True, True, False,
+    )  # fmt: skip
+    limits = {name: value for rule in symbol["filters"] for name, value in rule.items()}
+    assert (limits["maxNumOrders"], limits["maxNumAlgoOrders"], limits["maxNumOrderLists"]) == (200, 5, 20)
