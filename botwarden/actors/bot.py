@@ -8,10 +8,10 @@ What is held here is a cache of one row (`CachedRow`). Nothing is sent before th
 intended it has committed, and whatever is open at a start is asked about, never sent.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from botwarden.actors.bot_mail import BotMessage, OwnWord, Rearm, Reload, Remind, Swept, Tick, WriteMark
 from botwarden.actors.cached_row import CachedRow, Decide, Result
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.engagement import Engagement, needs_market
@@ -19,12 +19,13 @@ from botwarden.actors.loading import BotRow
 from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched, SignalGiven
 from botwarden.actors.order import OrderSettled
 from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance
+from botwarden.actors.patience import Patience
 from botwarden.actors.progress import Ran
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.tending import LookAtList, Tend, Tending
 from botwarden.errors import Missing, Unavailable
 from botwarden.persistence.commits import Settlement
-from botwarden.runtime import Actor, InboxSpec, Next
+from botwarden.runtime import Actor, Next
 from botwarden.trading.bot import BotId, BotState, Cause, Status
 from botwarden.trading.instruments import Instrument
 from botwarden.trading.machine import (
@@ -45,8 +46,7 @@ from botwarden.trading.orders import NeverSent, OrderType, Rejected, Side
 #: How often the high-water mark of a position is written at most.
 MARK_EVERY_S = 1.0
 
-#: How long the bot waits after the venue refused an exit, and after a touch that led to nothing.
-REFUSED_PAUSE_S = 5.0
+#: How long the bot waits after a touch that led to nothing.
 IDLE_TOUCH_PAUSE_S = 1.0
 
 RETRY_AFTER_S = 1.0
@@ -66,65 +66,6 @@ SURROUNDINGS = frozenset(
 REMIND_EVERY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """The row may have moved on: read it again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
-    """The row was seen at this version."""
-
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tick:
-    """The check interval has passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Remind:
-    """An order is open still: see that somebody asks about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rearm:
-    """Watch again after a pause."""
-
-
-@dataclass(frozen=True, slots=True)
-class _WriteMark:
-    """Write the high-water mark."""
-
-
-_OwnWord = _Tick | _Remind | _Rearm | _WriteMark | Tend | LookAtList
-
-BotMessage = Reload | Swept | FeedNotice | DeskNotice | _OwnWord
-
-_CONFLATED: dict[type, str] = {
-    Reload: "reload",
-    Swept: "swept",
-    PriceTouched: "price",
-    SignalGiven: "signal",
-    FeedLost: "feed",
-    FeedRestored: "feed",
-    DeskReady: "desk",
-    DeskFailed: "desk",
-    _Tick: "tick",
-    _Remind: "remind",
-    _Rearm: "rearm",
-    _WriteMark: "mark",
-    Tend: "tend",
-    LookAtList: "look",
-}
-
-#: A bot's inbox: of everything that is superseded by its successor only the newest is kept.
-BOT_INBOX: InboxSpec[BotMessage] = InboxSpec(
-    capacity=64, newest_per=lambda message: _CONFLATED.get(type(message))
-)
-
-
 class BotActor(Actor[BotMessage]):
     """Takes one bot from input to input; everything it knows can be read again."""
 
@@ -139,7 +80,7 @@ class BotActor(Actor[BotMessage]):
         self._instrument_until = 0.0
         #: An outcome that could not be committed yet.
         self._unsettled: OrderSettled | None = None
-        self._free_base: Decimal | None = None
+        self._patience = Patience()
         self._mark_written_at = 0.0
         self._tick_every_s: int | None = None
         #: Number of the open order that the desk was last told about.
@@ -167,7 +108,7 @@ class BotActor(Actor[BotMessage]):
             await self._handle(message)
         return Next.STOP if self._gone else Next.CONTINUE
 
-    async def _handle(self, message: FeedNotice | DeskNotice | _OwnWord) -> None:
+    async def _handle(self, message: FeedNotice | DeskNotice | OwnWord) -> None:
         match message:
             case PriceTouched(price_quote=price):
                 await self._on_touch(price)
@@ -175,20 +116,20 @@ class BotActor(Actor[BotMessage]):
                 await self._evaluate(signal, price)
             case OrderSettled():
                 await self._settle(message)
-            case _Tick() | _Remind() | _Rearm() | _WriteMark() | Tend() | LookAtList():
+            case Tick() | Remind() | Rearm() | WriteMark() | Tend() | LookAtList():
                 await self._on_own_word(message)
             case _:
                 await self._on_surroundings(message)
 
-    async def _on_own_word(self, message: _OwnWord) -> None:
+    async def _on_own_word(self, message: OwnWord) -> None:
         match message:
-            case _Tick():
+            case Tick():
                 await self._on_tick()
-            case _Remind():
+            case Remind():
                 self._attend_open_order(again=True)
-            case _Rearm():
+            case Rearm():
                 self._follow_state()
-            case _WriteMark():
+            case WriteMark():
                 await self._write_mark()
             case Tend():
                 await self._tend()
@@ -204,7 +145,7 @@ class BotActor(Actor[BotMessage]):
             case DeskFailed() | DeskReady():
                 self._engagement.desk = notice
             case FreeBalance(free_base=free):
-                self._free_base = free
+                self._patience.learn(free, self._monotonic())
                 self._engage()
                 return
         if isinstance(notice, FeedRestored):
@@ -265,20 +206,23 @@ class BotActor(Actor[BotMessage]):
         self._engagement.touched(price)
         await self._refresh_instrument()
         decision = self._decide(self._price_moved(price))
+        wait_s = self._patience.left_s(self._monotonic())
         if decision.intent is None and decision.state != self._state():
             self._cached.hold(decision.state)
             await self._write_mark()
+        elif decision.intent is not None and wait_s > 0:
+            self._engage_later(wait_s)
         elif decision.intent is None or await self._apply(self._price_moved(price)) is not Result.COMMITTED:
             self._engage_later(IDLE_TOUCH_PAUSE_S)
 
     async def _write_mark(self) -> None:
         """Write the high-water mark, at most once a second."""
-        wait_s = self._mark_written_at + MARK_EVERY_S - self.context.clock.monotonic()
+        wait_s = self._mark_written_at + MARK_EVERY_S - self._monotonic()
         if wait_s > 0:
-            self.context.start_timer("mark", _WriteMark(), after_s=wait_s)
+            self.context.start_timer("mark", WriteMark(), after_s=wait_s)
             self._engage()
             return
-        self._mark_written_at = self.context.clock.monotonic()
+        self._mark_written_at = self._monotonic()
         await self._commit_with(lambda _, state: Decision(state=state, cause=Cause.RISK, kind="mark.raised"))
         self._engage()
 
@@ -296,15 +240,12 @@ class BotActor(Actor[BotMessage]):
         if result is Result.LATER:
             return
         self._unsettled = None
+        self._patience.note(settled.order, settled.outcome, self._monotonic())
         if isinstance(settled.outcome, Rejected) and settled.order.type is OrderType.MARKET:
             self._on_rejected(settled.outcome, settled.order.side)
-        else:
-            self._free_base = None
 
     def _on_rejected(self, rejected: Rejected, side: Side) -> None:
         self._instrument_until = 0.0
-        self._engagement.touched(self._engagement.price or Decimal(0))
-        self._engage_later(REFUSED_PAUSE_S)
         if rejected.code == INSUFFICIENT and side is Side.SELL and self._instrument is not None:
             self._engagement.look_up_free(self._row().config, self._instrument.base_asset)
 
@@ -336,7 +277,7 @@ class BotActor(Actor[BotMessage]):
             self._tick_every_s = tick_every_s
             self.context.cancel_timer("tick")
             if tick_every_s is not None:
-                self.context.start_interval("tick", _Tick(), every_s=tick_every_s)
+                self.context.start_interval("tick", Tick(), every_s=tick_every_s)
         if needs_market(self._state()):
             self._engage()
         else:
@@ -356,10 +297,10 @@ class BotActor(Actor[BotMessage]):
             self._attending = row.open_order.number
             self._engagement.resolve(row, row.open_order)
         if row.open_order is not None:
-            self.context.start_timer("remind", _Remind(), after_s=REMIND_EVERY_S)
+            self.context.start_timer("remind", Remind(), after_s=REMIND_EVERY_S)
 
     async def _refresh_instrument(self) -> None:
-        now = self.context.clock.monotonic()
+        now = self._monotonic()
         if self._instrument is not None and now < self._instrument_until:
             return
         config = self._row().config
@@ -374,13 +315,15 @@ class BotActor(Actor[BotMessage]):
         self._engagement.engage(self._row().config, self._state())
 
     def _engage_later(self, after_s: float) -> None:
-        self.context.start_timer("rearm", _Rearm(), after_s=after_s)
+        self.context.start_timer("rearm", Rearm(), after_s=after_s)
 
     def _retry_later(self) -> None:
         self.context.start_timer("retry", Reload(), after_s=RETRY_AFTER_S)
 
     def _price_moved(self, price: Decimal) -> PriceMoved:
-        return PriceMoved(price_quote=price, at=self._now(), free_base=self._free_base)
+        return PriceMoved(
+            price_quote=price, at=self._now(), free_base=self._patience.free_base(self._monotonic())
+        )
 
     def _decide(self, event: Input) -> Decision:
         return decide(self._row().config, self._state(), event, instrument=self._instrument)
@@ -398,3 +341,6 @@ class BotActor(Actor[BotMessage]):
 
     def _now(self) -> datetime:
         return self.context.clock.now()
+
+    def _monotonic(self) -> float:
+        return self.context.clock.monotonic()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from botwarden.actors.bot import BOT_INBOX, BotActor, BotMessage, Reload, Swept
+from botwarden.actors.bot import BotActor
+from botwarden.actors.bot_mail import BOT_INBOX, BotMessage, Reload, Swept
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import Commit
 from botwarden.actors.loading import BotRow, read_rows, read_rows_of_slots

@@ -13,7 +13,8 @@ from botwarden.persistence.errors import Doubtful
 from botwarden.trading.bot import BotState, HaltedBy, Status
 from botwarden.trading.decisions import CloseRequested, Signal, StatePut, StopRequested
 from tests.actors.doors import Step
-from tests.actors.house import CRASHED_PRICE, WINDOW, House, Life, is_open, is_settled
+from tests.actors.house import CRASHED_PRICE, House, is_open, is_settled
+from tests.actors.life import WINDOW, Life
 
 pytestmark = pytest.mark.anyio
 
@@ -331,3 +332,20 @@ async def test_a_zombie_that_wakes_in_time_is_found(house):
     await house.until(bot, is_settled(2), passing=True)
     assert len(await house.venue_orders(following)) == 2
     await house.check_books(following)
+
+
+async def test_a_refused_exit_is_repeated_in_peace(house):
+    """An exit that the venue refuses is intended again after a pause, not as fast as the venue can refuse."""
+    life = await house.begin()
+    bot = await house.holding(life)
+    refused = house.world.fault(executes="no", answer="error", code=-1013, times=None)
+    house.world.say(CRASHED_PRICE)
+    await house.until(bot, is_settled(2))
+    await house.pass_time(4)
+    assert refused.counts["caught"] == 1
+    await house.pass_time(4)
+    assert refused.counts["caught"] == 2
+    house.world.venue.faults.clear()
+    state = await house.until(bot, is_settled(4), passing=True)
+    assert not state.in_position
+    await house.check_books(life)

@@ -9,7 +9,8 @@ from botwarden.actors.market_feed import PriceTouched
 from botwarden.trading.bot import HaltedBy, Status
 from botwarden.trading.decisions import Signal, StartRequested
 from tests.actors.doors import Step
-from tests.actors.house import CRASHED_PRICE, House, Life, is_open, is_settled
+from tests.actors.house import CRASHED_PRICE, House, is_open, is_settled
+from tests.actors.life import Life
 
 pytestmark = pytest.mark.anyio
 
@@ -87,8 +88,8 @@ async def test_the_sixth_crash_is_one_too_many(house):
     await crash_often(house, life, bot)
     state = await house.until(bot, lambda state: state.status == Status.ERROR_CRASHED, passing=True)
     assert (state.halted_by, state.is_active) == (HaltedBy.SYSTEM, True)
-    await house.once(lambda: life.watches(bot)[-1].thresholds.sell_at_or_below)
-    assert life.watches(bot)[-1].signal is None
+    await house.once(lambda: life.watches(bot)[-1].signal is None)
+    assert life.watches(bot)[-1].thresholds.sell_at_or_below is not None
     life.signal(bot, Signal.SELL)
     house.world.say(CRASHED_PRICE)
     state = await house.until(bot, is_settled(2), passing=True)

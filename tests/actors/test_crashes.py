@@ -8,7 +8,8 @@ import pytest
 
 from botwarden.trading.decisions import Signal
 from tests.actors.doors import Step
-from tests.actors.house import CRASHED_PRICE, House, Life, is_open, is_settled
+from tests.actors.house import CRASHED_PRICE, House, is_open, is_settled
+from tests.actors.life import Life
 
 pytestmark = pytest.mark.anyio
 

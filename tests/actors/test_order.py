@@ -14,7 +14,8 @@ from botwarden.trading.bot import HaltedBy, Status, Venue
 from botwarden.trading.decisions import Signal
 from botwarden.trading.orders import Executed, Side
 from tests.actors.doors import Step
-from tests.actors.house import CRASHED_PRICE, MARGIN, WINDOW, House, Life, is_open, is_settled
+from tests.actors.house import CRASHED_PRICE, House, is_open, is_settled
+from tests.actors.life import MARGIN, WINDOW, Life
 
 pytestmark = pytest.mark.anyio
 

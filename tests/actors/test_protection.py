@@ -12,7 +12,8 @@ from botwarden.persistence.bots import Bot
 from botwarden.trading.bot import BotState
 from botwarden.trading.decisions import CloseRequested, Signal, StatePut, StopRequested
 from tests.actors.doors import Step
-from tests.actors.house import CRASHED_PRICE, PRICE, House, Life
+from tests.actors.house import CRASHED_PRICE, House
+from tests.actors.life import PRICE, Life
 from tests.persistence.examples import rows
 
 pytestmark = pytest.mark.anyio
