@@ -14,7 +14,8 @@ from decimal import Decimal
 from botwarden.actors.bot_mail import BotMessage, OwnWord, Rearm, Reload, Remind, Swept, Tick, WriteMark
 from botwarden.actors.cached_row import CachedRow, Decide, Result
 from botwarden.actors.colleagues import Colleagues
-from botwarden.actors.engagement import Engagement, needs_market
+from botwarden.actors.engagement import Engagement, hears_signals, needs_market
+from botwarden.actors.hearing import Hearing
 from botwarden.actors.loading import BotRow
 from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched, SignalGiven
 from botwarden.actors.order import OrderSettled
@@ -23,11 +24,11 @@ from botwarden.actors.patience import Patience
 from botwarden.actors.progress import Ran
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.tending import LookAtList, Tend, Tending
-from botwarden.errors import Missing, Unavailable
+from botwarden.actors.trading_rules import TradingRules
 from botwarden.persistence.commits import Settlement
 from botwarden.runtime import Actor, Next
 from botwarden.trading.bot import BotId, BotState, Cause, Status
-from botwarden.trading.instruments import Instrument
+from botwarden.trading.evaluation import may_decide
 from botwarden.trading.machine import (
     Adopted,
     Decision,
@@ -38,7 +39,6 @@ from botwarden.trading.machine import (
     PriceMoved,
     ProtectionDue,
     Recovered,
-    Signal,
     decide,
 )
 from botwarden.trading.orders import NeverSent, OrderType, Rejected, Side
@@ -50,9 +50,6 @@ MARK_EVERY_S = 1.0
 IDLE_TOUCH_PAUSE_S = 1.0
 
 RETRY_AFTER_S = 1.0
-
-#: Trading rules of a symbol are looked up again after this long.
-INSTRUMENT_AGE_S = 3600.0
 
 #: Insufficient balance. Source: Binance spot API, errors, -2010.
 INSUFFICIENT = -2010
@@ -76,11 +73,10 @@ class BotActor(Actor[BotMessage]):
         self._surroundings = surroundings
         self._colleagues = colleagues
         self._cached = CachedRow(bot_id, surroundings.database, colleagues, row)
-        self._instrument: Instrument | None = None
-        self._instrument_until = 0.0
         #: An outcome that could not be committed yet.
         self._unsettled: OrderSettled | None = None
         self._patience = Patience()
+        self._hearing = Hearing()
         self._mark_written_at = 0.0
         self._tick_every_s: int | None = None
         #: Number of the open order that the desk was last told about.
@@ -91,6 +87,7 @@ class BotActor(Actor[BotMessage]):
         """Take up the row that was handed over, or read it."""
         self._engagement = Engagement(self.context.ref, self._colleagues)
         self._tending = Tending(self.context, self._engagement)
+        self._rules = TradingRules(self.context, self._surroundings.symbols)
         if self._cached.row is None:
             self.context.ref.tell(Reload())
         else:
@@ -106,6 +103,7 @@ class BotActor(Actor[BotMessage]):
             await self._reload()
         elif self._cached.row is not None and not isinstance(message, Swept):
             await self._handle(message)
+            await self._heed()
         return Next.STOP if self._gone else Next.CONTINUE
 
     async def _handle(self, message: FeedNotice | DeskNotice | OwnWord) -> None:
@@ -113,7 +111,9 @@ class BotActor(Actor[BotMessage]):
             case PriceTouched(price_quote=price):
                 await self._on_touch(price)
             case SignalGiven(signal=signal, price_quote=price):
-                await self._evaluate(signal, price)
+                self._engagement.price = price
+                self._hearing.hear(signal)
+                await self._evaluate(price)
             case OrderSettled():
                 await self._settle(message)
             case Tick() | Remind() | Rearm() | WriteMark() | Tend() | LookAtList():
@@ -169,6 +169,7 @@ class BotActor(Actor[BotMessage]):
                 self._gone = True
             case Result.COMMITTED:
                 await self._converge()
+                await self._heed()
             case _:
                 self._retry_later()
 
@@ -179,7 +180,7 @@ class BotActor(Actor[BotMessage]):
         self._attend_open_order()
         self._follow_state()
         if needs_market(self._state()):
-            await self._refresh_instrument()
+            await self._refresh_rules()
             await self._face_surroundings()
 
     async def _adopt(self) -> None:
@@ -188,31 +189,49 @@ class BotActor(Actor[BotMessage]):
             if await self._apply(Adopted(at=self._now())) is not Result.COMMITTED:
                 return
 
-    async def _evaluate(self, signal: Signal, price: Decimal) -> None:
-        self._engagement.price = price
-        await self._apply(Evaluated(signal=signal, price_quote=price, at=self._now()))
+    async def _evaluate(self, price: Decimal) -> None:
+        """Decide upon what the strategy has said; it is kept until there was a state to decide it in."""
+        event = Evaluated(signal=self._hearing.unheeded, price_quote=price, at=self._now())
+        listened = False
+
+        def decide_on(row: BotRow, state: BotState) -> Decision:
+            nonlocal listened
+            listened = may_decide(state)
+            return decide(row.config, state, event, instrument=self._rules.instrument)
+
+        result = await self._commit_with(decide_on)
+        if listened and result is not Result.LATER:
+            self._hearing.heeded()
         config, state = self._row().config, self._state()
         due_s = float(config.check_interval_seconds) if state.is_active else None
         self._colleagues.progress.tell(Ran(bot_id=self._bot_id, at=self._now(), next_within_s=due_s))
 
+    async def _heed(self) -> None:
+        """Come back to what the strategy said while nothing could be decided."""
+        if not hears_signals(self._state()):
+            self._hearing.heeded()
+        elif self._hearing.waits and may_decide(self._state()) and self._engagement.price is not None:
+            await self._evaluate(self._engagement.price)
+
     async def _on_tick(self) -> None:
         """The strategy has nothing new to say, but limits, rules and open ends are looked at."""
-        await self._refresh_instrument()
+        await self._refresh_rules()
         if self._engagement.price is not None and self._engagement.is_ready:
-            await self._evaluate(Signal.HOLD, self._engagement.price)
+            await self._evaluate(self._engagement.price)
         self._engage()
 
     async def _on_touch(self, price: Decimal) -> None:
+        """A price meets a threshold: raise the mark, or leave."""
         self._engagement.touched(price)
-        await self._refresh_instrument()
+        await self._refresh_rules()
         decision = self._decide(self._price_moved(price))
         wait_s = self._patience.left_s(self._monotonic())
-        if decision.intent is None and decision.state != self._state():
+        if decision.kind == "mark.raised":
             self._cached.hold(decision.state)
             await self._write_mark()
         elif decision.intent is not None and wait_s > 0:
             self._engage_later(wait_s)
-        elif decision.intent is None or await self._apply(self._price_moved(price)) is not Result.COMMITTED:
+        elif await self._apply(self._price_moved(price)) is not Result.COMMITTED:
             self._engage_later(IDLE_TOUCH_PAUSE_S)
 
     async def _write_mark(self) -> None:
@@ -228,7 +247,7 @@ class BotActor(Actor[BotMessage]):
 
     async def _tend(self) -> None:
         """Have the protective list placed or taken off, if that is due."""
-        await self._refresh_instrument()
+        await self._refresh_rules()
         event = ProtectionDue(at=self._now(), resting=self._row().resting, price_quote=self._engagement.price)
         if await self._apply(event) is Result.UNCHANGED:
             self._tending.idle()
@@ -242,17 +261,19 @@ class BotActor(Actor[BotMessage]):
         self._unsettled = None
         self._patience.note(settled.order, settled.outcome, self._monotonic())
         if isinstance(settled.outcome, Rejected) and settled.order.type is OrderType.MARKET:
-            self._on_rejected(settled.outcome, settled.order.side)
+            await self._on_rejected(settled.outcome, settled.order.side)
 
-    def _on_rejected(self, rejected: Rejected, side: Side) -> None:
-        self._instrument_until = 0.0
-        if rejected.code == INSUFFICIENT and side is Side.SELL and self._instrument is not None:
-            self._engagement.look_up_free(self._row().config, self._instrument.base_asset)
+    async def _on_rejected(self, rejected: Rejected, side: Side) -> None:
+        self._rules.doubt()
+        await self._refresh_rules()
+        instrument = self._rules.instrument
+        if rejected.code == INSUFFICIENT and side is Side.SELL and instrument is not None:
+            self._engagement.look_up_free(self._row().config, instrument.base_asset)
 
     async def _apply(self, event: Input, settles: Settlement | None = None) -> Result:
         """Decide and commit; then do what the new state asks for."""
         return await self._commit_with(
-            lambda row, state: decide(row.config, state, event, instrument=self._instrument), settles
+            lambda row, state: decide(row.config, state, event, instrument=self._rules.instrument), settles
         )
 
     async def _commit_with(self, decide_on: Decide, settles: Settlement | None = None) -> Result:
@@ -282,7 +303,7 @@ class BotActor(Actor[BotMessage]):
             self._engage()
         else:
             self._engagement.release()
-        self._tending.follow(self._row(), self._state(), self._instrument, self._now())
+        self._tending.follow(self._row(), self._state(), self._rules.instrument, self._now())
 
     def _attend_open_order(self, *, again: bool = False) -> None:
         """Send the order that was just committed, once; have any other that is open asked about."""
@@ -299,16 +320,8 @@ class BotActor(Actor[BotMessage]):
         if row.open_order is not None:
             self.context.start_timer("remind", Remind(), after_s=REMIND_EVERY_S)
 
-    async def _refresh_instrument(self) -> None:
-        now = self._monotonic()
-        if self._instrument is not None and now < self._instrument_until:
-            return
-        config = self._row().config
-        try:
-            self._instrument = await self._surroundings.symbols.find(config.venue, config.symbol)
-            self._instrument_until = now + INSTRUMENT_AGE_S
-        except (Unavailable, Missing):
-            # The rules known so far stay in force; without any, nothing is intended.
+    async def _refresh_rules(self) -> None:
+        if not await self._rules.refresh(self._row().config):
             self._engage_later(RETRY_AFTER_S)
 
     def _engage(self) -> None:
@@ -326,7 +339,7 @@ class BotActor(Actor[BotMessage]):
         )
 
     def _decide(self, event: Input) -> Decision:
-        return decide(self._row().config, self._state(), event, instrument=self._instrument)
+        return decide(self._row().config, self._state(), event, instrument=self._rules.instrument)
 
     def _is_behind(self, version: int) -> bool:
         return self._cached.row is None or self._cached.row.state.version < version

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched, SignalGiven
+from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched
 from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady
 from botwarden.actors.tending import LookAtList, Tend
 from botwarden.runtime import InboxSpec
@@ -48,7 +48,6 @@ _CONFLATED: dict[type, str] = {
     Reload: "reload",
     Swept: "swept",
     PriceTouched: "price",
-    SignalGiven: "signal",
     FeedLost: "feed",
     FeedRestored: "feed",
     DeskReady: "desk",
@@ -61,7 +60,8 @@ _CONFLATED: dict[type, str] = {
     LookAtList: "look",
 }
 
-#: A bot's inbox: of everything that is superseded by its successor only the newest is kept.
+#: A bot's inbox: of everything that is superseded by its successor only the newest is kept. A signal is
+#: not: the HOLD after a SELL does not take it back.
 BOT_INBOX: InboxSpec[BotMessage] = InboxSpec(
     capacity=64, newest_per=lambda message: _CONFLATED.get(type(message))
 )

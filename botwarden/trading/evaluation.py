@@ -26,7 +26,7 @@ def evaluate(config: BotConfig, state: BotState, event: Evaluated, instrument: I
     While an order is open nothing is decided: its settlement looks at the limits, and the next
     evaluation at the signal. A bot that nobody has adopted yet does not listen.
     """
-    if not _may_decide(state) or event.price_quote <= 0:
+    if not may_decide(state) or event.price_quote <= 0:
         return Decision(state=state, cause=Cause.STRATEGY, kind="bot.evaluated")
     price = event.price_quote
     marked = obey_limits(config, raise_high(config, state, price, instrument=instrument))
@@ -38,7 +38,8 @@ def evaluate(config: BotConfig, state: BotState, event: Evaluated, instrument: I
     return decision or _shown(state, _at_rest(config, marked, event, instrument))
 
 
-def _may_decide(state: BotState) -> bool:
+def may_decide(state: BotState) -> bool:
+    """Return whether the bot listens to its strategy now; what it says meanwhile has to be said again."""
     adopted = state.is_active and state.status not in (Status.STOPPED, Status.PENDING)
     return adopted and state.open_order_number is None and not is_quarantined(state)
 
