@@ -48,6 +48,19 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except BotwardenError as error:
             raise click.ClickException(str(error)) from error
+        except BaseExceptionGroup as group:
+            expected, others = group.split(BotwardenError)
+            if others is not None:
+                raise
+            raise click.ClickException(_first(expected)) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException] | None) -> str:
+    """Return the first failure among those that several tasks met."""
+    failure: BaseException | None = group
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return str(failure)
 
 
 @click.group(

@@ -1,12 +1,16 @@
 """`botwarden verify-ledger`: our books held against the exchange accounts' own records."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import click
 from rich.console import Console
 
+from botwarden.errors import Unavailable
 from botwarden.exchange.port import Account, AccountTrade, Exchange, Found
 from botwarden.persistence.database import Database
 from botwarden.persistence.installation import read_tag
@@ -19,6 +23,11 @@ from botwarden.wiring import Backend, attached
 #: A running bot trades while the books are compared: only what differs each time is a difference.
 LOOKS = 3
 PAUSE_S = 2.0
+
+#: A venue's limits are those of its minutes, so after two of them there is room.
+PATIENCE_S = 120.0
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -82,13 +91,29 @@ async def _compare_account(database: Database, exchange: Exchange, traded: Trade
     return compare_orders(ours, theirs, tag=tag)
 
 
+async def _patiently(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
+    """Return the answer of an exchange that may be away for a moment, or have no room for another request."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return await ask()
+        except Unavailable:
+            if time.monotonic() > give_up_at:
+                raise
+            await asyncio.sleep(PAUSE_S)
+
+
 async def _read_account(account: Account, symbol: str) -> list[VenueOrder]:
     orders: list[Found] = []
-    while page := await account.orders_since(symbol, orders[-1].venue_order_id if orders else 0):
+    last = 0
+    while page := await _patiently(partial(account.orders_since, symbol, last)):
         orders.extend(page)
+        last = page[-1].venue_order_id
     trades: list[AccountTrade] = []
-    while batch := await account.trades_since(symbol, trades[-1].fill.venue_trade_id if trades else 0):
+    last = 0
+    while batch := await _patiently(partial(account.trades_since, symbol, last)):
         trades.extend(batch)
+        last = batch[-1].fill.venue_trade_id
     fills: dict[int, list[Fill]] = defaultdict(list)
     for trade in trades:
         fills[trade.venue_order_id].append(trade.fill)

@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from botwarden import __version__
+from botwarden.cli import settings
 from botwarden.cli.main import COMMANDS, group
+from botwarden.errors import Unavailable
 
 #: Whatever takes long to import; none of it is needed to answer.
 HEAVY = (
@@ -74,3 +76,14 @@ def test_the_module_runs_like_the_script():
         [sys.executable, "-m", "botwarden", "--help"], capture_output=True, text=True, check=True
     ).stdout
     assert told.startswith("Usage: botwarden [OPTIONS]")
+
+
+def test_a_failure_among_several_tasks_is_one_message(monkeypatch):
+    """An expected failure is a sentence, also when a task group wraps it; a bug stays a traceback."""
+
+    def fail(*_: object) -> None:
+        raise BaseExceptionGroup("tasks", [ExceptionGroup("more", [Unavailable("the exchange is away")])])
+
+    monkeypatch.setattr(settings.command, "callback", fail)
+    told = CliRunner().invoke(group, ["settings"])
+    assert (told.exit_code, told.output) == (1, "Error: the exchange is away\n")

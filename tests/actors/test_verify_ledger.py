@@ -1,0 +1,29 @@
+"""`verify-ledger` beside trading: it waits for an exchange that does not answer."""
+
+import pytest
+
+from botwarden.cli import verify_ledger
+from botwarden.errors import Unavailable
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("path", ["GET allOrders", "GET myTrades"])
+async def test_an_exchange_that_does_not_answer_is_asked_again(house, monkeypatch, path):
+    """A failed page of records is asked for once more, and nothing is reported as a difference."""
+    life = await house.begin()
+    await house.holding(life)
+    monkeypatch.setattr(verify_ledger, "PAUSE_S", 0.0)
+    failed = house.world.fault(on=path, executes="no", answer="html", status=503, times=2)
+    await house.check_books(life)
+    assert failed.counts["done"] == 2
+
+
+async def test_an_exchange_that_stays_away_ends_the_comparison(house, monkeypatch):
+    """Patience has an end: the comparison fails, and claims nothing."""
+    life = await house.begin()
+    await house.holding(life)
+    monkeypatch.setattr(verify_ledger, "PATIENCE_S", -1.0)
+    house.world.fault(on="GET allOrders", executes="no", answer="html", status=503, times=None)
+    with pytest.raises(Unavailable):
+        await house.check_books(life)
