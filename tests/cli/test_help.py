@@ -81,7 +81,7 @@ def test_the_module_runs_like_the_script():
 def test_a_failure_among_several_tasks_is_one_message(monkeypatch):
     """An expected failure is a sentence, also when a task group wraps it; a bug stays a traceback."""
 
-    def fail(*_: object) -> None:
+    def fail(**_: object) -> None:
         raise BaseExceptionGroup("tasks", [ExceptionGroup("more", [Unavailable("the exchange is away")])])
 
     monkeypatch.setattr(settings.command, "callback", fail)
