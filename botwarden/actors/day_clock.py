@@ -2,18 +2,17 @@
 
 The database decides: it claims the day, and its own clock must agree that it has turned. This actor only
 asks, again and again until the answer is yes; so a clock that steps, a paused process and many replicas
-are all the same case.
+are all the same case. Nothing else is done here, so nothing else can keep the day from turning.
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import structlog
 
 from botwarden.actors.announcer import Announce, WakeHolders
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Locked, Unavailable
-from botwarden.persistence.events import drop_partitions, ensure_partitions
 from botwarden.persistence.resets import ResetDone, TooEarly, reset_day
 from botwarden.runtime import Actor, Ref
 from botwarden.trading.days import next_turn
@@ -22,9 +21,6 @@ from botwarden.trading.days import next_turn
 LOOK_EVERY_S = 30.0
 
 RETRY_AFTER_S = 0.25
-
-#: Partitions of the audit trail are made this many days ahead.
-DAYS_AHEAD = 3
 
 log = structlog.get_logger()
 
@@ -61,7 +57,6 @@ class DayClockActor(Actor[Look]):
                 result = await reset_day(
                     tx, day, reactivate_all=self._surroundings.rules.reset_reactivates_all
                 )
-            await self._tend_events(day)
         except (Unavailable, Locked):
             return False
         if isinstance(result, TooEarly):
@@ -72,9 +67,3 @@ class DayClockActor(Actor[Look]):
             self._announcer.tell(WakeHolders(bot_ids=[state.bot_id for state in result.states]))
         self._done = day
         return True
-
-    async def _tend_events(self, day: date) -> None:
-        async with self._surroundings.database.begin() as tx:
-            await ensure_partitions(tx, [day + timedelta(days=ahead) for ahead in range(DAYS_AHEAD)])
-            keep = timedelta(days=self._surroundings.rules.keep_events_days)
-            await drop_partitions(tx, older_than=day - keep)

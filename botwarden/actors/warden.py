@@ -7,6 +7,7 @@
             ├─ feeds ── feed of a symbol
             ├─ bots ── bot
             ├─ day clock      turns the day
+            ├─ upkeep         keeps the database tidy
             ├─ reporter       tells how this replica stands
             └─ slot keeper    beat, lock, slots, terms
 
@@ -14,6 +15,7 @@ Children stop in reverse order: first the slots' keeper, so that nothing new is 
 the desks after them, so that an order under way is settled or left open for the next owner.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,13 +32,17 @@ from botwarden.actors.reporter import ReporterActor
 from botwarden.actors.slot_keeper import SlotKeeperActor
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
-from botwarden.runtime import Actor, ActorView, ChildSpec, InboxSpec, Ref, Restart
+from botwarden.actors.upkeep import UpkeepActor
+from botwarden.runtime import Actor, ActorView, ChildSpec, InboxSpec, Intensity, Ref, Restart
 from botwarden.trading.bot import BotId
 
 #: One message of each of a hundred thousand bots may wait here.
 WIDE = InboxSpec[Any](capacity=200_000)
 
 DRAIN_WITHIN_S = 15.0
+
+#: Of children that trading can do without: however often they crash, nobody else notices.
+UNLIMITED = Intensity(restarts=sys.maxsize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +62,34 @@ class WardenActor(Actor[RowsWritten]):
     async def started(self) -> None:
         """Start the children in the order of their need."""
         surroundings, standing, board = self._surroundings, Standing(), FeedBoard()
-        announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings))
+        announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings), UNLIMITED)
         colleagues = Colleagues(
             announcer=announcer,
             committer=await self._child("committer", lambda: CommitterActor(surroundings, announcer)),
-            progress=await self._child("progress", lambda: ProgressActor(surroundings)),
+            progress=await self._child("progress", lambda: ProgressActor(surroundings), UNLIMITED),
             desks=await self._child("desks", lambda: DesksActor(surroundings)),
             feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board)),
         )
         self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
-        await self._child("day-clock", lambda: DayClockActor(surroundings, announcer))
-        await self._child("reporter", lambda: ReporterActor(surroundings, standing, board, self._tree))
+        await self._child("day-clock", lambda: DayClockActor(surroundings, announcer), UNLIMITED)
+        await self._child("upkeep", lambda: UpkeepActor(surroundings), UNLIMITED)
+        await self._child(
+            "reporter", lambda: ReporterActor(surroundings, standing, board, self._tree), UNLIMITED
+        )
         await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, self._bots, standing))
 
     async def receive(self, message: RowsWritten, /) -> None:
         """Wake the bots whose rows were written."""
         self._bots.tell(Wake(bot_ids=message.bot_ids))
 
-    async def _child(self, name: str, start: Any) -> Ref[Any]:
+    async def _child(self, name: str, start: Any, intensity: Intensity | None = None) -> Ref[Any]:
         return await self.context.spawn(
             ChildSpec(
-                name=name, start=start, restart=Restart.PERMANENT, inbox=WIDE, stop_within_s=DRAIN_WITHIN_S
+                name=name,
+                start=start,
+                restart=Restart.PERMANENT,
+                intensity=intensity or Intensity(),
+                inbox=WIDE,
+                stop_within_s=DRAIN_WITHIN_S,
             )
         )

@@ -130,7 +130,7 @@ class Life:
             duties = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(duties.cancel_scope.cancel)
             duties.start_soon(self.exchange.run)
-            surroundings = await self._surroundings(database, broadcast, cache)
+            surroundings = self.surroundings = await self._surroundings(database, broadcast, cache)
             note = lambda *crash: self.crashes.append(Crash(*crash))  # noqa: E731 - one line
             async with System.open("life", clock=clock, seed=7, on_crash=note) as system:
                 root = await system.spawn(ChildSpec(name="root", start=lambda: _Root(self, surroundings)))
