@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -124,8 +124,10 @@ class World:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, replicas: int, speed: float, seed: int) -> AsyncIterator[World]:
-    """Start everything but the replicas' processes; end all of it at the end."""
+async def opened(
+    folder: Path, *, replicas: int, speed: float, seed: int, more: Mapping[str, str] | None = None
+) -> AsyncIterator[World]:
+    """Start everything but the replicas' processes, which find `more` settings; end all of it at the end."""
     port = free_port()
     settings = Settings.from_env(
         {
@@ -154,6 +156,7 @@ async def opened(folder: Path, *, replicas: int, speed: float, seed: int) -> Asy
             **_environment(settings),
             "BOTWARDEN_DATABASE_URL": servers.database_url,
             "BOTWARDEN_REDIS_URL": servers.redis_url,
+            **(more or {}),
         }
         settings = Settings.from_env(environment, {})
         await upgrade(settings.database_url, lambda _step: None)
