@@ -6,6 +6,7 @@
             ├─ desks ── desk of a key ── order
             ├─ feeds ── feed of a symbol
             ├─ bots ── bot
+            ├─ reconciler ── late look of an account
             ├─ day clock      turns the day
             ├─ upkeep         keeps the database tidy
             ├─ reporter       tells how this replica stands
@@ -28,6 +29,7 @@ from botwarden.actors.day_clock import DayClockActor
 from botwarden.actors.market_feed import FeedBoard, FeedsActor
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
+from botwarden.actors.reconciler import ReconcilerActor
 from botwarden.actors.reporter import ReporterActor
 from botwarden.actors.slot_keeper import SlotKeeperActor
 from botwarden.actors.standing import Standing
@@ -71,6 +73,10 @@ class WardenActor(Actor[RowsWritten]):
             feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board)),
         )
         self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
+        await self._child(
+            "reconciler",
+            lambda: ReconcilerActor(surroundings, colleagues.committer, self._bots, standing),
+        )
         await self._child("day-clock", lambda: DayClockActor(surroundings, announcer), UNLIMITED)
         await self._child("upkeep", lambda: UpkeepActor(surroundings), UNLIMITED)
         await self._child(

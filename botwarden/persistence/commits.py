@@ -43,6 +43,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     order: Order
     outcome: Outcome
+    #: The order was given up, with nothing executed, and the venue knows it after all.
+    late: bool = False
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +219,7 @@ def _transition(change: Change) -> Transition:
         kind=decision.kind,
         message=decision.message,
         settles=change.settles.order.number if change.settles is not None else None,
+        late=change.settles is not None and change.settles.late,
     )
 
 
@@ -236,7 +239,8 @@ def _booking(change: Change, number: int, type_: OrderType, outcome: Outcome) ->
     trade = change.decision.trade
     if trade is not None and trade.order_number != number:
         trade = None
-    return Booking(config=change.config, number=number, type=type_, outcome=outcome, trade=trade)
+    late = change.settles is not None and change.settles.late
+    return Booking(config=change.config, number=number, type=type_, outcome=outcome, trade=trade, late=late)
 
 
 def _reason(error: Exception) -> str:

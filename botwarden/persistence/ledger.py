@@ -106,24 +106,25 @@ def _fill(row: Row[Any]) -> Fill:
 
 
 # A position is opened by the first of one or more BUYs. It holds what was bought since, less fees taken in
-# the coin, less what was sold, plus what its owner adjusted.
+# the coin, less what was sold, plus what its owner adjusted. The order is that of the booking: what was
+# found late has an old number.
 _BOOKS = text("""
     WITH booked AS (
-        SELECT o.bot_id, o.number, o.side, t.executed_at,
-               lag(o.side) OVER (PARTITION BY o.bot_id ORDER BY o.number) AS previous
-        FROM orders o JOIN trades t ON t.order_id = o.id
+        SELECT bot_id, id, side, executed_at, lag(side) OVER (PARTITION BY bot_id ORDER BY id) AS previous
+        FROM trades
     ), entry AS (
-        SELECT DISTINCT ON (bot_id) bot_id, number, executed_at
+        SELECT DISTINCT ON (bot_id) bot_id, id, executed_at
         FROM booked
         WHERE side = 'BUY' AND previous IS DISTINCT FROM 'BUY'
-        ORDER BY bot_id, number DESC
+        ORDER BY bot_id, id DESC
     ), moved AS (
         SELECT o.bot_id, sum(
             CASE o.side WHEN 'BUY' THEN f.quantity_base ELSE -f.quantity_base END
             - CASE WHEN o.symbol LIKE f.commission_asset || '%' THEN f.commission ELSE 0 END
         ) AS base
         FROM entry e
-        JOIN orders o ON o.bot_id = e.bot_id AND o.number >= e.number
+        JOIN trades t ON t.bot_id = e.bot_id AND t.id >= e.id
+        JOIN orders o ON o.id = t.order_id
         JOIN fills f ON f.order_id = o.id
         GROUP BY o.bot_id
     ), adjusted AS (

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import insert, text
 
 from botwarden.persistence.database import Transaction
-from botwarden.persistence.order_tables import fills, orders, trades
+from botwarden.persistence.order_tables import GIVEN_UP, fills, orders, trades
 from botwarden.trading.bot import ZERO, BotConfig
 from botwarden.trading.days import trading_day
 from botwarden.trading.money import total
@@ -47,6 +47,8 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     type: OrderType
     outcome: Outcome
     trade: Trade | None
+    #: The order was given up, and is booked after all.
+    late: bool = False
 
 
 class OrderNotOpenError(Exception):
@@ -100,6 +102,7 @@ async def settle_orders(tx: Transaction, bookings: Sequence[Booking]) -> None:
     }
     arrays["bot_id"] = [booking.config.id for booking in bookings]
     arrays["number"] = [booking.number for booking in bookings]
+    arrays["late"] = [booking.late for booking in bookings]
     found = {(row.bot_id, row.number): row.id for row in await tx.execute(_SETTLE, arrays)}
     if len(found) != len(bookings):
         raise OrderNotOpenError
@@ -198,7 +201,7 @@ def _trade_row(config: BotConfig, trade: Trade, order_id: int) -> dict[str, Any]
     }
 
 
-_SETTLE = text("""
+_SETTLE = text(f"""
     UPDATE orders o
     SET status = g.status, venue_order_id = g.venue_order_id, executed_base = g.executed_base,
         executed_quote = g.executed_quote, error_code = g.error_code, error_message = g.error_message,
@@ -206,8 +209,12 @@ _SETTLE = text("""
     FROM unnest(
         CAST(:bot_id AS bigint[]), CAST(:number AS integer[]), CAST(:status AS text[]),
         CAST(:venue_order_id AS bigint[]), CAST(:executed_base AS numeric[]),
-        CAST(:executed_quote AS numeric[]), CAST(:error_code AS integer[]), CAST(:error_message AS text[])
-    ) AS g(bot_id, number, status, venue_order_id, executed_base, executed_quote, error_code, error_message)
-    WHERE o.bot_id = g.bot_id AND o.number = g.number AND o.status IN ('open', 'resting')
+        CAST(:executed_quote AS numeric[]), CAST(:error_code AS integer[]), CAST(:error_message AS text[]),
+        CAST(:late AS boolean[])
+    ) AS g(
+        bot_id, number, status, venue_order_id, executed_base, executed_quote, error_code, error_message, late
+    )
+    WHERE o.bot_id = g.bot_id AND o.number = g.number
+      AND (o.status IN ('open', 'resting') OR g.late AND {GIVEN_UP})
     RETURNING o.bot_id, o.number, o.id
-""")
+""")  # noqa: S608 - built from a constant

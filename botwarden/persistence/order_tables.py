@@ -25,6 +25,9 @@ from sqlalchemy import (
 
 from botwarden.persistence.columns import finite, metadata, not_negative, positive, time
 
+#: Of orders `o`: those that ended with nothing executed because nobody at the venue knew them any more.
+GIVEN_UP = "o.executed_base = 0 AND o.status IN ('absent', 'expired', 'cancelled')"
+
 orders = Table(
     "orders",
     metadata,
@@ -66,6 +69,12 @@ orders = Table(
     # One open intent per bot, and one resting list, whatever the program does.
     Index("uq_orders_open_bot_id", "bot_id", unique=True, postgresql_where=text("status = 'open'")),
     Index("uq_orders_resting_bot_id", "bot_id", unique=True, postgresql_where=text("status = 'resting'")),
+    # Where late finds are looked for.
+    Index(
+        "ix_orders_given_up",
+        "settled_at",
+        postgresql_where=text("executed_base = 0 AND status IN ('absent', 'expired', 'cancelled')"),
+    ),
     Index("ix_orders_api_key_id", "api_key_id"),
     Index("ix_orders_bot_id_id", "bot_id", "id"),
     CheckConstraint("side IN ('BUY', 'SELL')", name="side_known"),

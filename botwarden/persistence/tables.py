@@ -192,7 +192,6 @@ bot_states = Table(
     CheckConstraint("open_order_number <= orders_made", name="open_order_made"),
     CheckConstraint("resting_list_number <= orders_made", name="resting_list_made"),
     CheckConstraint("resting_list_number <> open_order_number", name="resting_list_not_open"),
-    CheckConstraint("resting_list_number IS NULL OR in_position", name="resting_list_protects"),
     CheckConstraint("leaving IS NULL OR in_position", name="leaving_position"),
     CheckConstraint("daily_trades_count >= 0", name="trades_count_range"),
     not_negative("current_position_size_coins"),

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import dialect
 
 from botwarden.persistence.database import Transaction
+from botwarden.persistence.order_tables import GIVEN_UP
 from botwarden.persistence.tables import bot_states
 from botwarden.trading.bot import BotId, BotState, Cause
 
@@ -69,6 +70,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     #: Number of the order that this settles: it must be open or resting still.
     settles: int | None = None
+    #: It was given up with nothing executed, and is booked after all.
+    late: bool = False
     #: What the trail says changed besides the state: {"field": [before, after]}.
     also: dict[str, list[Any]] = {}
 
@@ -130,6 +133,7 @@ def _given(it: Transition) -> dict[str, Any]:
         "version": it.before.version,
         "term": it.before.term,
         "settles": it.settles,
+        "late": it.late,
         "cause": it.cause,
         "kind": it.kind,
         "message": it.message,
@@ -144,6 +148,7 @@ def _write_statement() -> str:
         "version": "bigint",
         "term": "bigint",
         "settles": "integer",
+        "late": "boolean",
         "cause": "text",
         "kind": "text",
         "message": "text",
@@ -160,7 +165,7 @@ def _write_statement() -> str:
               AND (g.settles IS NULL OR EXISTS (
                   SELECT FROM orders o
                   WHERE o.bot_id = g.bot_id AND o.number = g.settles
-                    AND o.status IN ('open', 'resting')))
+                    AND (o.status IN ('open', 'resting') OR g.late AND {GIVEN_UP})))
             ORDER BY s.bot_id
             FOR NO KEY UPDATE OF s
         ), updated AS (

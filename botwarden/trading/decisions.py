@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from botwarden.trading.bot import BotState, Cause
-from botwarden.trading.orders import Order, OrderIntent, Outcome, Trade
+from botwarden.trading.orders import Executed, ListEnded, Order, OrderIntent, Outcome, Resting, Trade
 
 
 class Signal(StrEnum):
@@ -81,6 +81,17 @@ class OutcomeArrived(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class LateFound(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was given up as absent turned up at the venue."""
+
+    #: As it stands in our books: absent, or ended with nothing executed.
+    order: Order
+    outcome: Executed | ListEnded | Resting
+    #: It was placed for another symbol or account than the bot's present one.
+    elsewhere: bool
+    at: datetime
+
+
 class ProtectionDue(msgspec.Struct, frozen=True, kw_only=True):
     """Time to see whether the protective list stands as it should: placed, changed or taken off."""
 
@@ -133,6 +144,7 @@ Input = (
     | Evaluated
     | PriceMoved
     | OutcomeArrived
+    | LateFound
     | ProtectionDue
     | DayTurned
     | Disturbed

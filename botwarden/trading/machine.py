@@ -9,6 +9,7 @@ an owner's command that the state does not allow.
     lifecycle.py   adopted, disturbed, crashed   settlement.py  how an order ended, and its booking
     days.py        the day turns                 exits.py       the intent to sell
     protection.py  the list at the venue: placed, taken off, and how it ended
+    late.py        an order that was given up, and was there after all
 """
 
 from typing import assert_never
@@ -18,6 +19,7 @@ from botwarden.trading import (
     days,
     evaluation,
     guard,
+    late,
     lifecycle,
     protection,
     settlement,
@@ -33,6 +35,7 @@ from botwarden.trading.decisions import (
     Disturbed,
     Evaluated,
     Input,
+    LateFound,
     OutcomeArrived,
     PriceMoved,
     ProtectionDue,
@@ -54,6 +57,7 @@ __all__ = [
     "Disturbed",
     "Evaluated",
     "Input",
+    "LateFound",
     "OutcomeArrived",
     "PriceMoved",
     "ProtectionDue",
@@ -82,7 +86,7 @@ def decide(config: BotConfig, state: BotState, event: Input, *, instrument: Inst
             return evaluation.evaluate(config, state, event, instrument)
         case PriceMoved():
             return guard.on_price(config, state, event, instrument)
-        case OutcomeArrived() | ProtectionDue():
+        case OutcomeArrived() | LateFound() | ProtectionDue():
             return _on_order(config, state, event, instrument)
         case DayTurned():
             return days.turn_day(config, state, event)
@@ -109,11 +113,16 @@ def _obey(state: BotState, command: StartRequested | StopRequested | CloseReques
 
 
 def _on_order(
-    config: BotConfig, state: BotState, event: OutcomeArrived | ProtectionDue, instrument: Instrument | None
+    config: BotConfig,
+    state: BotState,
+    event: OutcomeArrived | LateFound | ProtectionDue,
+    instrument: Instrument | None,
 ) -> Decision:
     match event:
         case ProtectionDue():
             return protection.tend(config, state, event, instrument)
+        case LateFound():
+            return late.find_late(config, state, event, instrument)
         case OutcomeArrived() if event.order.type is OrderType.MARKET:
             return settlement.settle(config, state, event, instrument)
         case OutcomeArrived():

@@ -46,7 +46,7 @@ class Reason(StrEnum):
 class OrderStatus(StrEnum):
     """Life of an order in our books: `open` moves once to one of the others, which are final.
 
-    A list may rest before it moves on.
+    A list may rest before it moves on. What was given up as absent is final unless the venue knows it later.
     """
 
     OPEN = "open"

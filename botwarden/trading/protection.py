@@ -206,12 +206,12 @@ def _ended(
         cleared = _later(cleared, event)  # It ended by itself: what is left waits a moment for a new one.
     if not ended.fills:
         return noted(order, cleared, "the list ended with nothing executed")
-    sold = replace(order, number=number, reason=_reason(ended))
+    sold = replace(order, number=number, reason=leg_reason(ended))
     executed = Executed(venue_order_id=ended.venue_list_id, status=ended.status, fills=ended.fills)
     return booked(config, cleared, sold, executed, instrument)
 
 
-def _reason(ended: ListEnded) -> Reason:
+def leg_reason(ended: ListEnded) -> Reason:
     """Return the reason of the leg that sold (more)."""
     above, below = (total(fill.quantity_base for fill in leg) for leg in (ended.take_profit, ended.stop_loss))
     return Reason.TAKE_PROFIT if above > below else Reason.STOP_LOSS

@@ -256,7 +256,6 @@ async def bots_of(database: Database, bot: Bot, count: int) -> list[Bot]:
         ("UPDATE orders SET executed_base = 1 WHERE number = 3", "cancel_executes_nothing"),
         ("UPDATE bot_states SET resting_list_number = 99", "resting_list_made"),
         ("UPDATE bot_states SET resting_list_number = open_order_number", "resting_list_not_open"),
-        ("UPDATE bot_states SET in_position = false", None),
         ("UPDATE bot_states SET resting_list_number = NULL, in_position = false, leaving = 'signal'",
          "leaving_position"),
     ],
