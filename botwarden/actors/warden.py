@@ -26,6 +26,7 @@ from botwarden.actors.bots import BotsActor, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
 from botwarden.actors.day_clock import DayClockActor
+from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedBoard, FeedsActor
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
@@ -35,11 +36,8 @@ from botwarden.actors.slot_keeper import SlotKeeperActor
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.upkeep import UpkeepActor
-from botwarden.runtime import Actor, ActorView, ChildSpec, InboxSpec, Intensity, Ref, Restart
+from botwarden.runtime import Actor, ActorView, ChildSpec, Intensity, Ref, Restart
 from botwarden.trading.bot import BotId
-
-#: One message of each of a hundred thousand bots may wait here.
-WIDE = InboxSpec[Any](capacity=200_000)
 
 DRAIN_WITHIN_S = 15.0
 
@@ -76,6 +74,7 @@ class WardenActor(Actor[RowsWritten]):
         await self._child(
             "reconciler",
             lambda: ReconcilerActor(surroundings, colleagues.committer, self._bots, standing),
+            UNLIMITED,
         )
         await self._child("day-clock", lambda: DayClockActor(surroundings, announcer), UNLIMITED)
         await self._child("upkeep", lambda: UpkeepActor(surroundings), UNLIMITED)

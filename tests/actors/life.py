@@ -19,12 +19,12 @@ from botwarden.actors.bot_mail import BotMessage
 from botwarden.actors.bots import BotsActor, Take, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
+from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedBoard, FeedMessage, FeedsActor, SignalGiven, Watch
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Rules, Surroundings
-from botwarden.actors.warden import WIDE
 from botwarden.exchange.binance import BinanceExchange
 from botwarden.exchange.streams import StreamRules
 from botwarden.exchange.symbols import SymbolCatalogue
