@@ -279,10 +279,16 @@ class Market:
             symbol.live, symbol.whole, symbol.points = None, None, []
             self._close(symbol, turned_ms)
         if next_ms is None:
-            self.has_ended = True
+            self._end()
             return None
         self._load()
         return next_ms if next_ms != ends_ms else None
+
+    def _end(self) -> None:
+        """There are no more minutes: nobody trades at a price that nothing moves any more."""
+        self.has_ended = True
+        for symbol in self.symbols.values():
+            symbol.status = "BREAK"
 
     def _fold(self, symbol: SymbolMarket, minute_ms: int) -> None:
         whole = symbol.whole
@@ -327,7 +333,8 @@ class Market:
                 if symbol.whole is not None:
                     symbol.live = grow(symbol.live, symbol.whole, point)
             symbol.price = shown[-1].price if shown else self._last_close(name)
-        self.has_ended = self.source.next_minute(self._minute_ms) is None
+        if self.source.next_minute(self._minute_ms) is None:
+            self._end()
 
     def _last_close(self, name: str) -> int | None:
         for days in (1, 30, 400):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import structlog
 
 from botwarden.exchange.paper import changes
 from botwarden.exchange.paper.amounts import units
@@ -34,6 +35,9 @@ TRADE_ID_LEAP = 10_000
 MOST_LAG_S = 2.0
 
 
+log = structlog.get_logger()
+
+
 @dataclass(slots=True, kw_only=True)
 class PaperVenue:
     """Everything that a request may need."""
@@ -54,6 +58,7 @@ class PaperVenue:
         while True:
             due_ms = self.market.next_due_ms()
             if due_ms is None:
+                log.warning("paper_market.ended", market=self.market.source.identity, symbols="in BREAK")
                 await anyio.sleep_forever()
                 return
             await self._until(due_ms)

@@ -124,8 +124,8 @@ def test_a_gap_is_jumped_and_closes_what_it_ends(tmp_path: Path) -> None:
     assert [(bar.opened_ms - NEW_YEAR_MS) // MINUTE for bar in shown] == [*range(17, 22), *range(33, 40)]
 
 
-def test_the_end_keeps_the_last_price(tmp_path: Path) -> None:
-    """Behind the last minute the market stands, also after a restart, and its candles stay."""
+def test_the_end_is_a_break_at_the_last_price(tmp_path: Path) -> None:
+    """Behind the last minute nothing is traded, also after a restart; the price and the candles stay."""
     rows = minutes(30)
     market = replayed(tmp_path, rows)
     witness = Witness(market, "1m")
@@ -133,9 +133,10 @@ def test_the_end_keeps_the_last_price(tmp_path: Path) -> None:
     assert market.has_ended
     assert market.next_due_ms() is None
     assert market.symbols["BTCUSDT"].price == int(rows[-1][4]) * 10**8
+    assert (market.symbols["BTCUSDT"].status, market.symbols["BTCUSDT"].is_open) == ("BREAK", False)
     assert witness.closed[-1].bar.opened_ms == rows[-1][0]
     again = Market(market.source, position_ms=market.position_ms, speed=60.0)
-    assert again.has_ended
+    assert (again.has_ended, again.symbols["BTCUSDT"].status) == (True, "BREAK")
     assert again.symbols["BTCUSDT"].price == market.symbols["BTCUSDT"].price
     span = {"from_ms": None, "until_ms": None, "limit": 50}
     assert again.history("BTCUSDT", "1m", **span) == market.history("BTCUSDT", "1m", **span)
