@@ -65,7 +65,7 @@ async def test_peer_defects_4_5_and_20_two_workers_are_one(fleet):
     """Bots started four times at once through two replicas order once per signal, and nothing crashes."""
     await fleet.serve_both()
     before = fleet.crashes
-    await together(*[fleet.hire] * 10)
+    await together(*[fleet.hire] * 6)
     starts = [partial(fleet.start, bot, at=at) for bot in fleet.bots for at in fleet.world.replicas * 2]
     async with fleet.fault(None, delay_s=0.3, waits="after", times=None):
         await together(*starts)
