@@ -47,11 +47,20 @@ def command(**words: Any) -> None:
     if words["replay"] and words["market"] is None:
         words["market"] = "replay"
     settings = Settings.from_env(os.environ, words)
+    _check_market(settings)
     logs.configure(settings.log_level, settings.log_format)
     try:
         anyio.run(_up, settings, backend_options={"use_uvloop": True})
     except* EmbeddedFailure as group:
         raise click.ClickException(str(_first(group))) from None
+
+
+def _check_market(settings: Settings) -> None:
+    """Say at once what the paper exchange would refuse to start with, again and again."""
+    if settings.market == "live":
+        raise click.ClickException("the live public market is not supported yet: choose synthetic or replay")
+    if (settings.market == "replay") != bool(settings.replay):
+        raise click.UsageError("--market replay and --replay PATH belong together")
 
 
 async def _up(settings: Settings) -> None:
