@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.api import problem
+from tests.http.api import bad_fields, bot_wish, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +51,16 @@ async def test_key_of_another_is_not_there(user, other_user, api_key, *, method,
     ]
     assert problem(answers[0], 404) == problem(answers[1], 404)
     assert [it["id"] for it in (await user.client.get("/api-keys")).json()["items"]] == [api_key]
+
+
+async def test_nobody_trades_with_anothers_key(user, other_user):
+    """A bot can neither be made with another's key nor be given one (peer 1 ordered with A's key for B)."""
+    theirs = await user.store_key()
+    own = await other_user.make_bot(await other_user.store_key())
+    made = await other_user.client.post("/bots", json=bot_wish(theirs))
+    given = await other_user.client.patch(f"/bots/{own['id']}", json={"api_key_id": theirs})
+    assert [bad_fields(answer) for answer in (made, given)] == [["api_key_id"]] * 2
+    assert (await other_user.client.get(f"/bots/{own['id']}")).json() == own
 
 
 async def test_lists_hold_only_ones_own(user, other_user, bot):

@@ -49,7 +49,7 @@ async def test_a_new_bot_is_stopped_and_lives_in_the_databases_day(database):
 
 
 async def test_another_users_api_key_cannot_be_used(database):
-    """PEERS 14: a bot of one user with the key of another is impossible, at the database itself."""
+    """Peer defect 14: a bot of one user with the key of another is impossible, at the database itself."""
     thief, victim = await add_user(database, "b@example.com"), await add_user(database, "a@example.com")
     key = await add_api_key(database, victim)
     with pytest.raises(Invalid, match="api_key_id"):
@@ -248,7 +248,7 @@ async def test_the_books_outlive_the_bot(database):
 
 
 async def test_a_hundred_increments_by_many_clients_are_a_hundred(database):
-    """PEERS 19: read, then write under the version; exactly the accepted ones count, and none is lost."""
+    """Peer defect 19: read, then write under the version; exactly the accepted ones count, none is lost."""
     bot = await add_bot(database)
     accepted = 0
 

@@ -112,7 +112,7 @@ async def test_the_statement_does_what_the_machine_says(database, reactivate_all
 
 
 async def test_what_its_owner_stopped_stays_stopped(database):
-    """PEERS 17: the turn of the day switches nobody on whom the owner has switched off."""
+    """Peer defect 17: the turn of the day switches nobody on whom the owner has switched off."""
     day = await today(database)
     stopped, halted = await add_bots(database, 2)
     await set_state(database, stopped, trading_day=day - timedelta(days=1))
@@ -133,7 +133,7 @@ async def test_what_its_owner_stopped_stays_stopped(database):
 
 
 async def test_counters_of_the_new_day_are_what_its_trades_say(database):
-    """PEERS 18: yesterday's trades count for nothing today, and today's booked before the turn count."""
+    """Peer defect 18: yesterday's trades count for nothing today; today's booked before the turn count."""
     day = await today(database)
     bot = await add_bot(database)
     state = await set_state(database, bot, trading_day=day - timedelta(days=1), daily_trades_count=3)

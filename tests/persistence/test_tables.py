@@ -79,7 +79,7 @@ async def test_an_order_is_booked_once(database):
 
 
 async def test_nobody_can_take_another_bots_order_id(database):
-    """PEERS 16: ids at the venue and of its trades may repeat between bots; ours can never collide."""
+    """Peer defect 16: ids at the venue and of its trades may repeat between bots; ours can never collide."""
     first, second = await add_bots(database, 2)
     for bot in (first, second):
         opened = await committed(database, buying(bot))
