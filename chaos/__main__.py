@@ -24,6 +24,8 @@ BOTS = 48
 REPLICAS = 3
 SPEED = 120.0
 
+_TELL_EVERY_S = 30.0
+
 
 async def run(folder: Path, *, seconds: float, seed: int) -> tuple[Toll, Verdict]:
     """Return what was done and what it led to."""
@@ -33,14 +35,27 @@ async def run(folder: Path, *, seconds: float, seed: int) -> tuple[Toll, Verdict
         world.replicas[0].start()
         await fleet.settle_in(BOTS)
         world.replicas[0].kill()
+        _tell(f"{BOTS} bots trade; for {seconds:.0f} s they are tormented")
         with anyio.move_on_after(seconds):
             await _torment(world, fleet, toll, seed)
+        _tell(f"{toll.kills} kills, {toll.freezes} freezes; now all heals and is counted")
         await _heal(world, fleet)
         return toll, await judge(world, fleet.rests)
 
 
+def _tell(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+async def _tell_often(toll: Toll) -> None:
+    while True:
+        await anyio.sleep(_TELL_EVERY_S)
+        _tell(f"{toll.kills} kills, {toll.freezes} freezes so far")
+
+
 async def _torment(world: World, fleet: Fleet, toll: Toll, seed: int) -> None:
     async with anyio.create_task_group() as tormentors:
+        tormentors.start_soon(_tell_often, toll)
         for number, replica in enumerate(world.replicas):
             tormentors.start_soon(hit_replica, replica, toll, random.Random(f"{seed}-{number}"))  # noqa: S311 - repeatable
         tormentors.start_soon(hit_services, world, toll, random.Random(f"{seed}-services"))  # noqa: S311 - repeatable

@@ -5,10 +5,12 @@ Every count in `wrong` should be zero.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
 
+from botwarden.cli.verify_ledger import patiently
 from botwarden.persistence import replica_view
 from botwarden.persistence.installation import read_tag
 from botwarden.trading.bot import ApiKeyId, Venue
@@ -65,7 +67,7 @@ async def _hold_against_the_exchange(backend: Backend, verdict: Verdict) -> None
     for api_key_id, symbol in accounts:
         account = await backend.exchange.account(Venue.PAPER, ApiKeyId(api_key_id))
         last = 0
-        while page := await account.orders_since(symbol, last):
+        while page := await patiently(partial(account.orders_since, symbol, last)):
             last = page[-1].venue_order_id
             seen.update(order.client_order_id for order in page)
         await account.close()

@@ -91,7 +91,7 @@ async def _compare_account(database: Database, exchange: Exchange, traded: Trade
     return compare_orders(ours, theirs, tag=tag)
 
 
-async def _patiently(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
+async def patiently(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
     """Return the answer of an exchange that may be away for a moment, or have no room for another request."""
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
@@ -106,12 +106,12 @@ async def _patiently(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
 async def _read_account(account: Account, symbol: str) -> list[VenueOrder]:
     orders: list[Found] = []
     last = 0
-    while page := await _patiently(partial(account.orders_since, symbol, last)):
+    while page := await patiently(partial(account.orders_since, symbol, last)):
         orders.extend(page)
         last = page[-1].venue_order_id
     trades: list[AccountTrade] = []
     last = 0
-    while batch := await _patiently(partial(account.trades_since, symbol, last)):
+    while batch := await patiently(partial(account.trades_since, symbol, last)):
         trades.extend(batch)
         last = batch[-1].fill.venue_trade_id
     fills: dict[int, list[Fill]] = defaultdict(list)
