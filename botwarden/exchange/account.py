@@ -148,8 +148,10 @@ class BinanceAccount:
 
     async def fills(self, symbol: str, venue_order_id: int) -> tuple[Fill, ...]:
         """Return the executions of one order, oldest first."""
-        body = await self._read("get_my_trades", weight=5, symbol=symbol, orderId=venue_order_id, limit=PAGE)
-        trades = understood(translate.account_trades, body)
+        trades = await self._trades_page(symbol, weight=5, orderId=venue_order_id)
+        if len(trades) == PAGE:
+            # Which of them a full page shows is not documented: all are read, from the first on.
+            trades = await self._all_trades_of(symbol, venue_order_id)
         return await self._commissions.value(symbol, (trade.fill for trade in trades))
 
     async def orders_since(self, symbol: str, after_venue_order_id: int) -> Sequence[Found]:
@@ -162,10 +164,7 @@ class BinanceAccount:
 
     async def trades_since(self, symbol: str, after_venue_trade_id: int) -> Sequence[AccountTrade]:
         """Return up to 1,000 executions with a greater trade id, oldest first; empty at the end."""
-        body = await self._read(
-            "get_my_trades", weight=20, symbol=symbol, fromId=after_venue_trade_id + 1, limit=PAGE
-        )
-        trades = understood(translate.account_trades, body)
+        trades = await self._trades_page(symbol, weight=20, fromId=after_venue_trade_id + 1)
         fills = await self._commissions.value(symbol, (trade.fill for trade in trades))
         return [
             AccountTrade(venue_order_id=trade.venue_order_id, symbol=trade.symbol, side=trade.side, fill=fill)
@@ -218,6 +217,20 @@ class BinanceAccount:
     async def _orders_page(self, symbol: str, **bound: Any) -> list[Found]:
         body = await self._read("get_all_orders", weight=20, symbol=symbol, limit=PAGE, **bound)
         return understood(translate.order_records, body)
+
+    async def _all_trades_of(self, symbol: str, venue_order_id: int) -> list[AccountTrade]:
+        trades: list[AccountTrade] = []
+        from_id = 0
+        while True:
+            page = await self._trades_page(symbol, weight=5, orderId=venue_order_id, fromId=from_id)
+            trades.extend(page)
+            if len(page) < PAGE:
+                return trades
+            from_id = page[-1].fill.venue_trade_id + 1
+
+    async def _trades_page(self, symbol: str, *, weight: int, **bound: Any) -> list[AccountTrade]:
+        body = await self._read("get_my_trades", weight=weight, symbol=symbol, limit=PAGE, **bound)
+        return understood(translate.account_trades, body)
 
     async def _read(
         self, method: str, *, weight: int, priority: Priority = Priority.ORDER_QUERY, **parameters: Any

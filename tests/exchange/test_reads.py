@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from botwarden.errors import Missing, Unavailable
-from botwarden.exchange.account import BinanceAccount
+from botwarden.exchange.account import PAGE, BinanceAccount
 from botwarden.exchange.binance import BinanceExchange
 from botwarden.exchange.errors import ClientFailed, UnreadableSecret, VenueRefused
 from botwarden.exchange.port import Credentials, Found, NotFound
@@ -108,6 +108,17 @@ async def test_pages_go_on_after_the_last_id(raw: RawVenue, account: BinanceAcco
     assert raw.seen("/api/v3/allOrders")[0].query["orderId"] == "28"
     assert raw.seen("/api/v3/myTrades")[0].query["fromId"] == "56"
     assert trades[0].fill.commission_quote == Decimal("0.03")
+
+
+async def test_an_order_with_many_fills_is_read_page_by_page(raw: RawVenue, account: BinanceAccount) -> None:
+    """More executions than an answer holds are asked for from the first on, until there are no more."""
+    records = [trade_record(id=number) for number in range(1, PAGE + 6)]
+    raw.next("/api/v3/myTrades", answer(records[5:]), answer(records[:PAGE]), answer(records[PAGE:]))
+    fills = await account.fills("BTCUSDT", 28)
+    assert [fill.venue_trade_id for fill in fills] == list(range(1, PAGE + 6))
+    asked = [request.query for request in raw.seen("/api/v3/myTrades")]
+    assert [query.get("fromId") for query in asked] == [None, "0", str(PAGE + 1)]
+    assert {query["orderId"] for query in asked} == {"28"}
 
 
 async def test_stale_stamp_of_a_read_mends_the_clock(raw: RawVenue, account: BinanceAccount) -> None:
