@@ -36,6 +36,13 @@ class OrderSettled:
     outcome: Outcome
 
 
+class Addressee:
+    """Who is told how an order ended: its bot's newest actor, also when that was another one at first."""
+
+    def __init__(self, bot: Ref[OrderSettled]) -> None:
+        self.bot = bot
+
+
 class SendOnce:
     """The permission to send one order: it can be taken once."""
 
@@ -77,7 +84,7 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         venue_clock: VenueClock,
         rules: Rules,
         permission: SendOnce,
-        bot: Ref[OrderSettled],
+        addressee: Addressee,
         listed: Order | None = None,
     ) -> None:
         self._order = order
@@ -86,7 +93,7 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         self._clock = venue_clock
         self._rules = rules
         self._permission = permission
-        self._bot = bot
+        self._addressee = addressee
         self._pause_s = 0.25
         self._times_missed = 0
 
@@ -105,7 +112,8 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
                 outcome = known
         if outcome is None:
             return Next.CONTINUE
-        if self._bot.tell(OrderSettled(order=self._order, outcome=outcome)) or not self._bot.is_alive:
+        bot = self._addressee.bot
+        if bot.tell(OrderSettled(order=self._order, outcome=outcome)) or not bot.is_alive:
             return Next.STOP
         self.context.start_timer("report", _Report(outcome=outcome), after_s=0.1)
         return Next.CONTINUE

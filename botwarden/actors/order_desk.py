@@ -7,15 +7,17 @@ A desk owns the account's client. That it cannot be opened is a state of its bot
 tried again; orders that arrive meanwhile are never sent, or wait to be asked about.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botwarden.actors.order import ListLookActor, OrderActor, OrderSettled, SendOnce
+from botwarden.actors.inboxes import WIDE
+from botwarden.actors.order import Addressee, ListLookActor, OrderActor, OrderSettled, SendOnce
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.errors import ClientFailed, UnreadableSecret
 from botwarden.exchange.port import Account
-from botwarden.runtime import Actor, ChildSpec, Intensity, Ref, Restart
+from botwarden.runtime import Actor, ChildSpec, Intensity, Next, Ref, Restart, Terminated
 from botwarden.trading.bot import ApiKeyId, BotId, Status, Venue
 from botwarden.trading.orders import NeverSent, Order
 
@@ -119,6 +121,11 @@ class _Open:
     """Open the account, again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Ask the venue."""
+
+
 DeskMessage = Enroll | Leave | Send | Resolve | Look | LookUpFree
 
 
@@ -134,6 +141,8 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
         self._key = key
         #: Outlives this object, so that a restarted desk still knows whom to tell.
         self._enrolled = enrolled
+        #: Of the orders that are being attended to, by the name of their actor.
+        self._addressees: dict[str, Addressee] = {}
         self._account: Account | None = None
         self._failure = DeskFailed(status=Status.ERROR_CLIENT, message="the exchange client is being opened")
 
@@ -160,8 +169,8 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                 await self._attend(message, SendOnce(granted=False))
             case Look(order=order, bot=bot):
                 await self._look(order, bot)
-            case LookUpFree(asset=asset, bot=bot):
-                await self._look_up_free(asset, bot)
+            case LookUpFree():
+                await self._look_up_free(message)
             case _Open():
                 await self._open()
 
@@ -204,8 +213,12 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
         account = self._account
         name = f"order:{order.client_order_id}"
         if self.context.has_child(name):
-            return  # It is being attended to already, and will tell the bot.
-        await self.context.spawn(
+            # It is being attended to already. Who wants to know it now is the bot's newest actor.
+            if isinstance(wish, Resolve):
+                self._addressees[name].bot = bot
+            return
+        addressee = self._addressees[name] = Addressee(bot)
+        attendant = await self.context.spawn(
             ChildSpec(
                 name=name,
                 start=lambda: OrderActor(
@@ -215,7 +228,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                     venue_clock=self._surroundings.exchange.market(self._key.venue).clock,
                     rules=self._surroundings.rules,
                     permission=permission,
-                    bot=bot,
+                    addressee=addressee,
                     listed=listed,
                 ),
                 restart=Restart.TRANSIENT,
@@ -224,6 +237,12 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                 wait=False,
             )
         )
+        self.context.watch(attendant)
+
+    async def terminated(self, death: Terminated) -> None:
+        """Forget an order that has been attended to."""
+        if not self.context.has_child(death.name):
+            self._addressees.pop(death.name, None)
 
     async def _look(self, order: Order, bot: Ref[DeskNotice]) -> None:
         account, name = self._account, f"look:{order.client_order_id}"
@@ -238,15 +257,39 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
             )
         )
 
-    async def _look_up_free(self, asset: str, bot: Ref[DeskNotice]) -> None:
-        if self._account is None:
+    async def _look_up_free(self, wish: LookUpFree) -> None:
+        account, name = self._account, f"free:{wish.bot.name}"
+        if account is None or self.context.has_child(name):
             return
-        try:
+        await self.context.spawn(
+            ChildSpec(
+                name=name,
+                start=lambda: FreeLookActor(asset=wish.asset, account=account, bot=wish.bot),
+                restart=Restart.TEMPORARY,
+                wait=False,
+            )
+        )
+
+
+class FreeLookActor(Actor[_Look]):
+    """Looks once how much of an asset the account has free; a slow answer holds up nobody else."""
+
+    def __init__(self, *, asset: str, account: Account, bot: Ref[DeskNotice]) -> None:
+        self._asset = asset
+        self._account = account
+        self._bot = bot
+
+    async def started(self) -> None:
+        """Look at once."""
+        self.context.ref.tell(_Look())
+
+    async def receive(self, _message: _Look, /) -> Next:
+        """Look, tell, and be done: the bot asks again when the venue refuses again."""
+        with suppress(Unavailable):
             balances = await self._account.balances()
-        except Unavailable:
-            return  # The bot asks again when the venue refuses again.
-        free = next((balance.free for balance in balances if balance.asset == asset), Decimal(0))
-        bot.tell(FreeBalance(free_base=free))
+            free = next((balance.free for balance in balances if balance.asset == self._asset), Decimal(0))
+            self._bot.tell(FreeBalance(free_base=free))
+        return Next.STOP
 
 
 class DesksActor(Actor[DeskMessage]):
@@ -275,6 +318,7 @@ class DesksActor(Actor[DeskMessage]):
                 start=lambda: OrderDeskActor(self._surroundings, key, enrolled),
                 restart=Restart.PERMANENT,
                 intensity=NEVER_GIVE_UP,
+                inbox=WIDE,
                 wait=False,
             )
         )

@@ -235,3 +235,20 @@ async def test_what_does_not_match_is_unexplained(house, differing):
     await house.pass_time(1)
     assert (await house.state(bot)).orders_made == 1
     assert not following.doors.placed
+
+
+async def test_a_clock_that_jumped_is_measured_again(house):
+    """An order that is refused for its time stamp mends the clock: the next signal's order is in time."""
+    life = await house.begin()
+    bot = await house.running(life)
+    await house.world.admin.set_clock(offset_ms=60_000)
+    try:
+        life.signal(bot, Signal.BUY)
+        await house.until(bot, is_settled(1))
+        life.signal(bot, Signal.BUY)
+        state = await house.until(bot, is_settled(2))
+    finally:
+        await house.world.admin.set_clock(offset_ms=0)
+    assert [order.status for order in await house.orders(bot)] == ["rejected", "filled"]
+    assert (state.in_position, state.status) == (True, Status.RUNNING)
+    await house.check_books(life)

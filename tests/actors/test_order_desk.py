@@ -5,14 +5,26 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from botwarden.actors.order_desk import DeskKey, Enroll, LookUpFree, Resolve, Send
-from botwarden.trading.bot import Status, Venue
+from botwarden.actors.bots import Drop, Take
+from botwarden.actors.order_desk import DeskKey, DeskNotice, Enroll, FreeBalance, LookUpFree, Resolve, Send
+from botwarden.runtime import Actor, ChildSpec
+from botwarden.trading.bot import BotId, Status, Venue
 from botwarden.trading.decisions import CloseRequested, Signal
 from botwarden.trading.orders import NeverSent
 from tests.actors.doors import Step
 from tests.actors.house import CRASHED_PRICE, House, is_open, is_settled
 
 pytestmark = pytest.mark.anyio
+
+
+class Newcomer(Actor[DeskNotice]):
+    """One of many bots that come at once."""
+
+    def __init__(self, heard: list[DeskNotice]) -> None:
+        self._heard = heard
+
+    async def receive(self, notice: DeskNotice, /) -> None:
+        self._heard.append(notice)
 
 
 def desk_of(house: House) -> DeskKey:
@@ -94,7 +106,7 @@ async def test_an_order_has_one_actor(house):
     order = await house.open_order(bot)
     probe = await life.stage.probe()
     for message in (Send, Resolve, Send):
-        life.colleagues.desks.tell(message(desk=desk_of(house), order=order, bot=probe.ref))
+        life.colleagues.desks.tell(message(desk=desk_of(house), order=order, bot=life.bot(bot)))
     life.colleagues.desks.tell(Enroll(desk=desk_of(house), bot_id=bot.config.id, bot=probe.ref))
     await probe.next()
     desk = life.actor(f"desk:paper:{house.api_key_id}")
@@ -172,3 +184,56 @@ async def test_exits_that_cannot_be_sent_are_repeated_in_peace(house):
     assert len(await house.venue_orders(following)) == 2
     assert not is_open(state)
     await house.check_books(following)
+
+
+async def test_a_slow_look_at_the_account_holds_up_no_order(house):
+    """While the venue takes its time over the balances, orders of the same key are sent and settled."""
+    life = await house.begin()
+    bot = await house.running(life)
+    slow = house.world.fault(on="GET account", held=True, name="slow")
+    probe = await life.stage.probe()
+    life.colleagues.desks.tell(LookUpFree(desk=desk_of(house), asset="BTC", bot=probe.ref))
+    await slow.reached("caught", 1)
+    life.signal(bot, Signal.BUY)
+    state = await house.until(bot, is_settled(1))
+    assert state.in_position
+    assert not probe.received
+    house.world.venue.faults.clear("slow")
+    assert isinstance(await probe.next(), FreeBalance)
+
+
+async def test_the_newest_actor_of_a_bot_hears_how_its_order_ended(house):
+    """A bot's actor that comes while its order is under way is told at once, not the one that is gone."""
+    life = await house.begin()
+    bot = await house.running(life)
+    fault = house.world.fault(name="held", held=True)
+    life.signal(bot, Signal.BUY)
+    await fault.reached("caught", 1)
+    gone = life.bot(bot)
+    life.bots.tell(Drop(slots=life.standing.slots, reply=None))
+    life.bots.tell(Take(slots=life.standing.slots))
+    await house.once(lambda: life.bot(bot) is not gone)
+    # Behind what the new actor has asked its desk for.
+    probe = await life.stage.probe()
+    life.colleagues.desks.tell(Enroll(desk=desk_of(house), bot_id=BotId(0), bot=probe.ref))
+    await probe.next()
+    house.world.venue.faults.clear("held")
+    state = await house.until(bot, is_settled(1))
+    assert state.in_position
+    assert len(life.doors.placed) == 1
+    await house.check_books(life)
+
+
+async def test_no_bot_is_turned_away(house):
+    """However many bots come at once, each is told how the desk stands."""
+    life = await house.begin()
+    await house.running(life)
+    heard: list[DeskNotice] = []
+    refs = [
+        await life.stage.system.spawn(ChildSpec(f"newcomer:{number}", lambda: Newcomer(heard)))
+        for number in range(3000)
+    ]
+    for number, ref in enumerate(refs):
+        enroll = Enroll(desk=desk_of(house), bot_id=BotId(10_000 + number), bot=ref)
+        assert life.colleagues.desks.tell(enroll)
+    await house.once(lambda: len(heard) == 3000)
