@@ -8,7 +8,9 @@ from decimal import Decimal
 import anyio
 import pytest
 
+from botwarden.exchange import account as adapter
 from botwarden.exchange.binance import BinanceExchange
+from botwarden.exchange.paper.admin import PaperAdmin
 from botwarden.exchange.port import Credentials, Found, NotFound, StreamRestored
 from botwarden.exchange.venues import paper_urls
 from botwarden.runtime import SystemClock
@@ -16,7 +18,7 @@ from botwarden.trading.bot import ApiKeyId, Venue
 from botwarden.trading.candles import Candle, PriceTick
 from botwarden.trading.orders import Executed, Rejected
 from tests.exchange.paper.conftest import OpenHouse
-from tests.exchange.paper.house import KEY, SECRET, House
+from tests.exchange.paper.house import KEY, SECRET, TOKEN, House
 from tests.exchange.samples import an_order
 
 pytestmark = pytest.mark.anyio
@@ -100,3 +102,18 @@ async def test_backfill_and_live_candles_join(exchange: BinanceExchange) -> None
     shown = {candle.opened_at: candle for candle in await market.candles("BTCUSDT", "1m", limit=100)}
     assert [shown[candle.opened_at] for candle in live] == live
     assert ticks
+
+
+async def test_all_fills_of_an_order_are_read(
+    fast: House, exchange: BinanceExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that took many levels of a thin book is read whole, however few an answer holds."""
+    async with PaperAdmin(fast.origin, TOKEN) as admin:
+        await admin.change_symbols("BTCUSDT", liquidity=1)
+    account = await exchange.account(Venue.PAPER, ApiKeyId(1))
+    at = await exchange.market(Venue.PAPER).clock.ask()
+    placed = await account.place(an_order(quantity_base=Decimal("0.25"), intended_at=at))
+    assert isinstance(placed, Executed)
+    assert len(placed.fills) > 6
+    monkeypatch.setattr(adapter, "PAGE", 3)
+    assert await account.fills("BTCUSDT", placed.venue_order_id) == placed.fills
