@@ -21,7 +21,7 @@ from botwarden.actors.committer import Commit
 from botwarden.actors.loading import BotRow, read_rows, read_rows_of_slots
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
-from botwarden.errors import Unavailable
+from botwarden.errors import Locked, Unavailable
 from botwarden.persistence.commits import Change, CommitOutcome, Committed
 from botwarden.persistence.slots import changed_since, claim_new_bots
 from botwarden.persistence.tables import SLOT_COUNT
@@ -35,6 +35,9 @@ SWEEP_EVERY_S = 1.0
 SWEEP_BACK_S = 10.0
 
 RETRY_AFTER_S = 1.0
+
+#: How long a quarantine waits for its commit before it reads the row again.
+COMMIT_WITHIN_S = 5.0
 
 log = structlog.get_logger()
 
@@ -66,18 +69,10 @@ class _Sweep:
     """See whose row has moved on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Quarantine:
-    """Hold this bot back: it failed too often."""
-
-    bot_id: BotId
-    message: str
-
-
 BotsMessage = Take | Drop | Wake
 
 
-class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
+class BotsActor(Actor[BotsMessage | _Sweep]):
     """Supervises the bots of the held slots."""
 
     children_stop_together = True
@@ -90,13 +85,17 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         #: Slots whose bots could not be read yet.
         self._unread = standing.slots
         self._bots: dict[BotId, Ref[BotMessage]] = {}
+        #: Bots that do not run until their quarantine is committed.
+        self._held_back: set[BotId] = set()
+        self._swept_at_s = 0.0
 
     async def started(self) -> None:
         """Sweep once a second, and at once for slots that were held before this actor crashed."""
+        self._swept_at_s = self.context.clock.monotonic()
         self.context.start_interval("sweep", _Sweep(), every_s=SWEEP_EVERY_S)
         self.context.ref.tell(_Sweep())
 
-    async def receive(self, message: BotsMessage | _Sweep | _Quarantine, /) -> None:
+    async def receive(self, message: BotsMessage | _Sweep, /) -> None:
         """Take up, let go, wake."""
         match message:
             case Take(slots=slots):
@@ -111,28 +110,31 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
                 await self._wake(bot_ids)
             case _Sweep():
                 await self._sweep()
-            case _Quarantine(bot_id=bot_id, message=reason):
-                await self._quarantine(bot_id, reason)
 
     async def child_gave_up(self, failure: ChildGaveUp) -> None:
         """Quarantine the bot; its neighbours notice nothing."""
         bot_id = _bot_id_of(failure.name)
         self._bots.pop(bot_id, None)
         log.error("bot.quarantined", bot_id=bot_id, error=repr(failure.error), restarts=failure.restarts)
-        await self._quarantine(bot_id, f"crashed {failure.restarts} times: {type(failure.error).__name__}")
+        reason = f"crashed {failure.restarts} times: {type(failure.error).__name__}"
+        self._held_back.add(bot_id)
+        self.context.start_duty(f"quarantine:{bot_id}", lambda: self._quarantine(bot_id, reason))
 
     async def terminated(self, death: Terminated) -> None:
-        """Forget a bot that has ended: it was deleted, or is another replica's."""
-        self._bots.pop(_bot_id_of(death.name), None)
+        """Forget a bot that has ended: it was deleted, or its slot has changed hands: read that slot."""
+        bot_id = _bot_id_of(death.name)
+        if self._bots.pop(bot_id, None) is not None and death.error is None:
+            self._unread |= self._slots & {slot_of(bot_id)}
 
     async def _read_slots(self) -> None:
-        if not self._unread:
+        slots, replica_id = self._unread, self._standing.replica_id
+        if not slots or replica_id is None:
             return
         try:
-            rows = await read_rows_of_slots(self._surroundings.database, self._unread)
-        except Unavailable:
+            rows = await read_rows_of_slots(self._surroundings.database, slots, replica_id)
+        except (Unavailable, Locked):
             return  # The next sweep tries again.
-        self._unread = frozenset()
+        self._unread -= slots
         await self._take_up(rows)
 
     async def _take_up(self, rows: Sequence[BotRow]) -> None:
@@ -141,10 +143,13 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         A new bot that nobody has claimed yet has no term to commit under: the next sweep claims it first.
         """
         for row in sorted(rows, key=_urgency):
-            if row.config.id not in self._bots and row.state.term > 0:
+            if row.state.term > 0 and self._may_run(row.config.id):
                 ref = await self.context.spawn(self._spec(row))
                 self.context.watch(ref)
                 self._bots[row.config.id] = ref
+
+    def _may_run(self, bot_id: BotId) -> bool:
+        return bot_id not in self._bots and bot_id not in self._held_back and slot_of(bot_id) in self._slots
 
     def _spec(self, row: BotRow) -> ChildSpec[BotMessage]:
         handed_over = [row]
@@ -166,26 +171,30 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         await self.context.stop_children([ref for ref in refs if ref.is_alive])
 
     async def _wake(self, bot_ids: Sequence[BotId]) -> None:
-        strangers = False
+        strangers: set[int] = set()
         for bot_id in bot_ids:
             if (ref := self._bots.get(bot_id)) is not None:
                 ref.tell(Reload())
-            else:
-                strangers = strangers or slot_of(bot_id) in self._slots
+            elif slot_of(bot_id) in self._slots:
+                strangers.add(slot_of(bot_id))
         if strangers:
+            self._unread |= strangers
             await self._sweep()
 
     async def _sweep(self) -> None:
+        """Claim what is new, wake who moved on since the last sweep, and take up whom we do not know."""
         await self._read_slots()
         replica_id = self._standing.replica_id
         if not self._slots or replica_id is None:
             return
+        now_s = self.context.clock.monotonic()
         try:
             async with self._surroundings.database.begin() as tx:
                 claimed = await claim_new_bots(tx, replica_id)
-                moved = await changed_since(tx, replica_id, SWEEP_BACK_S)
-        except Unavailable:
-            return
+                moved = await changed_since(tx, replica_id, now_s - self._swept_at_s + SWEEP_BACK_S)
+        except (Unavailable, Locked):
+            return  # The next sweep looks back as far as this one would have.
+        self._swept_at_s = now_s
         strangers = [bot_id for bot_id in claimed if bot_id not in self._bots]
         for bot_id, version in moved:
             if (ref := self._bots.get(bot_id)) is not None:
@@ -197,23 +206,22 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
     async def _take_up_strangers(self, bot_ids: Sequence[BotId]) -> None:
         try:
             await self._take_up(await read_rows(self._surroundings.database, bot_ids))
-        except Unavailable:
+        except (Unavailable, Locked):
             # The next sweep reads their slots, however long it takes until it can.
             self._unread |= self._slots & {slot_of(bot_id) for bot_id in bot_ids}
 
     async def _quarantine(self, bot_id: BotId, reason: str) -> None:
-        """Commit the quarantine, then run the bot again with its guard alone."""
-        if not await self._commit_crash(bot_id, reason):
-            self.context.start_timer(
-                f"quarantine:{bot_id}", _Quarantine(bot_id=bot_id, message=reason), after_s=RETRY_AFTER_S
-            )
-        else:
-            await self._take_up_strangers([bot_id])
+        """Commit the quarantine, however long that takes; then the bot runs again, with its guard alone."""
+        while not await self._commit_crash(bot_id, reason):
+            await self.context.clock.sleep(RETRY_AFTER_S)
+        self._held_back.discard(bot_id)
+        self._unread |= self._slots & {slot_of(bot_id)}
+        self.context.ref.tell(_Sweep())
 
     async def _commit_crash(self, bot_id: BotId, reason: str) -> bool:
         try:
             rows = await read_rows(self._surroundings.database, [bot_id])
-        except Unavailable:
+        except (Unavailable, Locked):
             return False
         if not rows or slot_of(bot_id) not in self._slots:
             return True
@@ -222,9 +230,12 @@ class BotsActor(Actor[BotsMessage | _Sweep | _Quarantine]):
         if decision.state == rows[0].state:
             return True
         change = Change(config=rows[0].config, before=rows[0].state, decision=decision, settles=None)
-        outcome: CommitOutcome = await self._colleagues.committer.ask(
-            lambda reply: Commit(change=change, reply=reply), within_s=30.0
-        )
+        try:
+            outcome: CommitOutcome = await self._colleagues.committer.ask(
+                lambda reply: Commit(change=change, reply=reply), within_s=COMMIT_WITHIN_S
+            )
+        except Unavailable:
+            return False  # If it was committed after all, the row tells.
         return isinstance(outcome, Committed)
 
 

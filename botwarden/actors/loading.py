@@ -30,10 +30,10 @@ async def read_rows(database: Database, bot_ids: Sequence[BotId]) -> list[BotRow
         return await _complete(tx, await load_bots(tx, bot_ids=bot_ids))
 
 
-async def read_rows_of_slots(database: Database, slots: Collection[int]) -> list[BotRow]:
-    """Return the bots of the slots, in id order. Raises `Unavailable`."""
+async def read_rows_of_slots(database: Database, slots: Collection[int], holder: int) -> list[BotRow]:
+    """Return the bots of those slots that this replica holds, in id order. Raises `Unavailable`."""
     async with database.begin() as tx:
-        return await _complete(tx, await load_bots(tx, slots=slots))
+        return await _complete(tx, await load_bots(tx, slots=slots, holder=holder))
 
 
 async def _complete(tx: Transaction, bots: Sequence[tuple[BotConfig, BotState]]) -> list[BotRow]:

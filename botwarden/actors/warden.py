@@ -1,6 +1,7 @@
 """The root of a replica's actors.
 
-    warden ─┬─ announcer      tells the word of committed changes
+    warden ─┬─ slot keeper    beat, lock, slots, terms
+            ├─ announcer      tells the word of committed changes
             ├─ committer      the only writer of bots' decisions
             ├─ progress       when each bot was last evaluated
             ├─ desks ── desk of a key ── order
@@ -9,11 +10,11 @@
             ├─ reconciler ── late look of an account
             ├─ day clock      turns the day
             ├─ upkeep         keeps the database tidy
-            ├─ reporter       tells how this replica stands
-            └─ slot keeper    beat, lock, slots, terms
+            └─ reporter       tells how this replica stands
 
-Children stop in reverse order: first the slots' keeper, so that nothing new is taken up; then the bots;
-the desks after them, so that an order under way is settled or left open for the next owner.
+Children stop in reverse order: first the bots; the desks after them, so that an order under way is answered
+or left open for the next owner; the slots' keeper last. It beats until nobody works here any more, and only
+then gives the slots back.
 """
 
 import sys
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botwarden.actors.announcer import AnnouncerActor
-from botwarden.actors.bots import BotsActor, Wake
+from botwarden.actors.bots import BotsActor, BotsMessage, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
 from botwarden.actors.day_clock import DayClockActor
@@ -58,10 +59,12 @@ class WardenActor(Actor[RowsWritten]):
     def __init__(self, surroundings: Surroundings, tree: Callable[[], ActorView]) -> None:
         self._surroundings = surroundings
         self._tree = tree
+        self._bots: Ref[BotsMessage] | None = None
 
     async def started(self) -> None:
         """Start the children in the order of their need."""
         surroundings, standing, board = self._surroundings, Standing(), FeedBoard()
+        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, lambda: self._bots, standing))
         announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings), UNLIMITED)
         colleagues = Colleagues(
             announcer=announcer,
@@ -70,10 +73,10 @@ class WardenActor(Actor[RowsWritten]):
             desks=await self._child("desks", lambda: DesksActor(surroundings)),
             feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board)),
         )
-        self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
+        bots = self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
         await self._child(
             "reconciler",
-            lambda: ReconcilerActor(surroundings, colleagues.committer, self._bots, standing),
+            lambda: ReconcilerActor(surroundings, colleagues.committer, bots, standing),
             UNLIMITED,
         )
         await self._child("day-clock", lambda: DayClockActor(surroundings, announcer), UNLIMITED)
@@ -81,11 +84,11 @@ class WardenActor(Actor[RowsWritten]):
         await self._child(
             "reporter", lambda: ReporterActor(surroundings, standing, board, self._tree), UNLIMITED
         )
-        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, self._bots, standing))
 
     async def receive(self, message: RowsWritten, /) -> None:
         """Wake the bots whose rows were written."""
-        self._bots.tell(Wake(bot_ids=message.bot_ids))
+        if self._bots is not None:
+            self._bots.tell(Wake(bot_ids=message.bot_ids))
 
     async def _child(self, name: str, start: Any, intensity: Intensity | None = None) -> Ref[Any]:
         return await self.context.spawn(

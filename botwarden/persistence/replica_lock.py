@@ -52,7 +52,7 @@ class ReplicaLock:
     async def acquire(self) -> None:
         """Connect and take the lock. Raises `Unavailable`."""
         try:
-            session = await self._engine.connect()
+            session = self._session = await self._engine.connect()
         except _LOST as error:
             raise Unavailable("The database cannot be reached.") from error
         try:
@@ -61,9 +61,8 @@ class ReplicaLock:
             # Peers share the lock for an instant when they look whether it is free: wait for them.
             await session.execute(text(f"SELECT pg_advisory_lock({LOCK_CLASS}, {self._replica_id:d})"))
         except _LOST as error:
-            await _close(session)
+            await self.close()
             raise Unavailable("The replica's lock cannot be taken.") from error
-        self._session = session
 
     async def probe(self, *, within_s: float = 1.0) -> bool:
         """Return whether the session, and with it the lock, still stands."""

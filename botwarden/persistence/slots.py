@@ -133,6 +133,7 @@ async def release_slots(tx: Transaction, me: int, slots: Collection[int]) -> Non
 async def claim_new_bots(tx: Transaction, me: int) -> list[BotId]:
     """Give the bots of our slots that nobody has held yet their slot's term; return them, in id order.
 
+    What somebody else has locked is left for the next time.
     Locks: their slots (shared), then the bots in id order.
     """
     slots = sorted(set((await tx.execute(_NEW_BOTS_SLOTS, {"me": me})).scalars()))
@@ -146,11 +147,15 @@ async def load_bots(
     tx: Transaction,
     *,
     slots: Collection[int] | None = None,
+    holder: int | None = None,
     bot_ids: Collection[BotId] | None = None,
 ) -> list[tuple[BotConfig, BotState]]:
-    """Return the bots of the slots, or those of the ids that exist, in id order."""
+    """Return the bots of the slots, or those of the ids that exist, in id order.
+
+    With a `holder`, slots that are not this replica's are left out: their terms are others' to write under.
+    """
     if slots is not None:
-        result = await tx.execute(_LOAD_SLOTS, {"slots": sorted(slots)})
+        result = await tx.execute(_LOAD_SLOTS, {"slots": sorted(slots), "holder": holder})
     else:
         result = await tx.execute(_LOAD_BOTS, {"bot_ids": sorted(bot_ids or ())})
     return [bot_of(row) for row in result]
@@ -228,12 +233,14 @@ _NEW_BOTS_SLOTS = text("""
 """)
 _SHARE_SLOTS = text("""
     SELECT slot FROM slots
-    WHERE replica_id = :me AND slot = ANY(CAST(:slots AS smallint[])) ORDER BY slot FOR SHARE
+    WHERE replica_id = :me AND slot = ANY(CAST(:slots AS smallint[])) ORDER BY slot
+    FOR SHARE SKIP LOCKED
 """)
 _CLAIM = text("""
     WITH held AS MATERIALIZED (
         SELECT bot_id FROM bot_states
-        WHERE term = 0 AND slot = ANY(CAST(:slots AS smallint[])) ORDER BY bot_id FOR NO KEY UPDATE
+        WHERE term = 0 AND slot = ANY(CAST(:slots AS smallint[])) ORDER BY bot_id
+        FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE bot_states s SET term = l.term FROM held, slots l
     WHERE s.bot_id = held.bot_id AND l.slot = s.slot RETURNING s.bot_id
@@ -244,9 +251,15 @@ _CHANGED = text("""
       AND s.last_updated_at > clock_timestamp() - make_interval(secs => CAST(:seconds AS float8))
 """)
 _BOTS = select(*BOT_COLUMNS).join(bot_states, bot_states.c.bot_id == bot_configs.c.id)
-_LOAD_SLOTS = _BOTS.where(text("bot_states.slot = ANY(CAST(:slots AS smallint[]))")).order_by(
-    bot_states.c.bot_id
-)
+_LOAD_SLOTS = _BOTS.where(
+    text("""
+        bot_states.slot IN (
+            SELECT slot FROM slots
+            WHERE slot = ANY(CAST(:slots AS smallint[]))
+              AND (CAST(:holder AS bigint) IS NULL OR replica_id = CAST(:holder AS bigint))
+        )
+    """)
+).order_by(bot_states.c.bot_id)
 _LOAD_BOTS = _BOTS.where(text("bot_states.bot_id = ANY(CAST(:bot_ids AS bigint[]))")).order_by(
     bot_states.c.bot_id
 )

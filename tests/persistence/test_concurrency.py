@@ -117,13 +117,6 @@ async def take_them(database, _made):
         await slots.take_slots(tx, await slots.register_replica(tx, "one"), range(SLOT_COUNT))
 
 
-async def claim_them(database, _made):
-    async with database.begin() as tx:
-        me = await slots.register_replica(tx, "one")
-        await tx.execute(text("UPDATE slots SET replica_id = :me, term = 3"), {"me": me})
-        await slots.claim_new_bots(tx, me)
-
-
 async def reset_them(database, _made):
     async with database.begin() as tx:
         await reset_day(tx, (await tx.execute(text("SELECT current_date"))).scalar_one())
@@ -138,7 +131,6 @@ async def write_their_progress(database, made):
     [
         (commit_them, "bot_states"),
         (take_them, "bot_states"),
-        (claim_them, "bot_states"),
         (reset_them, "bot_states"),
         (write_their_progress, "bot_progress"),
     ],

@@ -171,6 +171,31 @@ async def test_new_bots_are_claimed_by_their_slots_holder(database, replica):
     assert {(await read_state(database, bot)).term for bot in bots} == {1}
 
 
+async def test_a_new_bot_that_is_locked_is_claimed_later(database, replica):
+    """Nobody who writes a new bot's row holds up the claims of others."""
+    me, _ = await replica()
+    await take(database, me)
+    locked, free = (bot.config.id for bot in await add_bots(database, 2))
+    async with database.begin() as owner:
+        await owner.execute(text("SELECT FROM bot_states WHERE bot_id = :id FOR UPDATE"), {"id": locked})
+        async with database.begin() as tx:
+            assert await slots.claim_new_bots(tx, me) == [free]
+    async with database.begin() as tx:
+        assert await slots.claim_new_bots(tx, me) == [locked]
+
+
+async def test_slots_of_others_are_not_loaded(database, replica):
+    """A holder's look at slots leaves out those that are another's by now."""
+    one, _ = await replica("one")
+    two, _ = await replica("two")
+    mine, lost = await add_bots(database, 2)
+    await take(database, one, [mine.config.id % SLOT_COUNT])
+    await take(database, two, [lost.config.id % SLOT_COUNT])
+    async with database.read() as tx:
+        found = await slots.load_bots(tx, slots=ALL, holder=one)
+    assert [config.id for config, _ in found] == [mine.config.id]
+
+
 async def test_bots_are_loaded_by_slot_and_by_id(database):
     """Config and state come together, in id order; what does not exist is left out."""
     made = await add_bots(database, 3)
