@@ -4,13 +4,16 @@ Whoever owns it runs `run` for its lifetime (as a duty of an actor) and calls `c
 Nothing is sent to a venue before somebody needs it. Plaintext of keys exists only below this door.
 """
 
+import importlib
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
+import anyio.to_thread
 
 from botwarden.errors import Missing
 from botwarden.exchange.account import BinanceAccount
@@ -106,6 +109,8 @@ class BinanceExchange:
     async def run(self) -> None:
         """Keep clocks true and streams alive, for ever; run by the owner as a duty."""
         async with anyio.create_task_group() as group:
+            # At its first need it would hold up the loop, and with it open transactions.
+            group.start_soon(partial(anyio.to_thread.run_sync, _load_library, abandon_on_cancel=True))
             for market in self._markets.values():
                 group.start_soon(market.run)
 
@@ -146,6 +151,11 @@ class _OpenKey:
     wire: Wire
     orders: OrderCount
     holders: int = 0
+
+
+def _load_library() -> None:
+    """Import python-binance, which takes half a second."""
+    importlib.import_module("botwarden.exchange.client")
 
 
 def _in_ms(window: timedelta) -> int:

@@ -20,3 +20,28 @@ def test_port_needs_no_network_library() -> None:
         "sys.exit('aiohttp' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_python_binance_is_there_before_the_first_order() -> None:
+    """An exchange that runs loads the library beside its work: the first order does not hold up the loop."""
+    program = """
+import sys
+import anyio
+from botwarden.exchange.binance import BinanceExchange
+from botwarden.runtime import SystemClock
+
+async def main():
+    exchange = BinanceExchange({}, None, SystemClock())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(exchange.run)
+        turns = 0
+        with anyio.fail_after(30):
+            while "botwarden.exchange.client" not in sys.modules:
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+        tasks.cancel_scope.cancel()
+    sys.exit(turns < 10)
+
+anyio.run(main)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
