@@ -3,8 +3,9 @@
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
-from botwarden.actors.bots import Take
+from botwarden.actors.bots import COMMIT_WITHIN_S, Take
 from botwarden.actors.market_feed import PriceTouched
 from botwarden.trading.bot import HaltedBy, Status
 from botwarden.trading.decisions import Signal, StartRequested
@@ -72,9 +73,9 @@ async def test_a_crash_with_an_order_in_flight(house):
     await house.check_books(life)
 
 
-async def crash_often(house: House, life: Life, bot) -> None:
-    """Let the bot crash six times within a minute."""
-    for crash in range(1, 7):
+async def crash_often(house: House, life: Life, bot, times: int = 6) -> None:
+    """Let the bot crash so often within a minute; six times are too many."""
+    for crash in range(1, times + 1):
         await house.once(lambda: life.actor(f"bot:{bot.config.id}").state == "running", passing=True)
         poison(life, bot)
         await house.once(lambda number=crash: len(life.crashes) == number, passing=True)
@@ -134,3 +135,73 @@ async def test_positions_are_watched_first(house):
     first = following.watches(holding)[0]
     assert first.thresholds.sell_at_or_below == stops == Decimal(stops)
     assert following.watches(in_flight)[-1].thresholds.sell_at_or_below is not None
+
+
+async def test_a_locked_row_holds_nobody_up(house):
+    """While somebody holds a new bot's row its neighbours are taken up, and it is afterwards."""
+    life = await house.begin()
+    locked, free = await house.add_bot(), await house.add_bot()
+    async with house.database.begin() as tx:
+        await tx.execute(
+            text("SELECT FROM bot_states WHERE bot_id = :id FOR UPDATE"), {"id": locked.config.id}
+        )
+        await house.once(lambda: life.actor(f"bot:{free.config.id}"), passing=True)
+        assert life.actor(f"bot:{locked.config.id}") is None
+    await house.once(lambda: life.actor(f"bot:{locked.config.id}"), passing=True)
+    assert life.crashes == []
+
+
+async def test_a_quarantine_that_nobody_answers_holds_nobody_up(house):
+    """While the quarantine's commit hangs others are taken up; the bot waits, and is quarantined later."""
+    life = await house.begin()
+    bot = await house.running(life)
+    await crash_often(house, life, bot, times=5)
+    stop = life.doors.hold(Step.DECIDED)
+    await house.once(lambda: life.actor(f"bot:{bot.config.id}").state == "running", passing=True)
+    poison(life, bot)
+    await stop.meet()
+    other = await house.add_bot()
+    await house.once(lambda: life.actor(f"bot:{other.config.id}"), passing=True)
+    await house.pass_time(COMMIT_WITHIN_S + 2)
+    assert life.actor(f"bot:{bot.config.id}") is None
+    stop.release()
+    await house.until(bot, lambda state: state.status == Status.ERROR_CRASHED, passing=True)
+    await house.once(lambda: life.actor(f"bot:{bot.config.id}"), passing=True)
+    assert {crash.name for crash in life.crashes} == {f"bot:{bot.config.id}"}
+
+
+async def grow_old(house: House, bot) -> None:
+    """Let the bot's last change be long ago."""
+    async with house.database.begin() as tx:
+        await tx.execute(text("ALTER TABLE bot_states DISABLE TRIGGER USER"))
+        await tx.execute(
+            text("UPDATE bot_states SET last_updated_at = now() - interval '40 s' WHERE bot_id = :id"),
+            {"id": bot.config.id},
+        )
+        await tx.execute(text("ALTER TABLE bot_states ENABLE TRIGGER USER"))
+
+
+async def test_a_sweep_looks_back_to_the_last_one(house):
+    """What was written while nobody could sweep, and long before anybody can again, is seen."""
+    life = await house.begin()
+    bot = await house.add_bot()
+    await house.once(lambda: life.actor(f"bot:{bot.config.id}"), passing=True)
+    await house.write(bot, StartRequested(at=house.world.clock.now()))
+    await grow_old(house, bot)
+    async with house.database.begin() as tx:
+        await tx.execute(text("LOCK TABLE slots IN ACCESS EXCLUSIVE MODE"))
+        for _ in range(60):
+            await house.world.clock.advance(1)
+            await tx.execute(text("SELECT 1"))
+    await house.until(bot, lambda state: state.status == Status.RUNNING, passing=True)
+
+
+async def test_word_of_a_stranger_takes_it_up(house):
+    """A bot of ours that does not run is taken up when word of it comes, however old its row is."""
+    life = await house.begin()
+    bot = await house.add_bot()
+    async with house.database.begin() as tx:
+        await tx.execute(text("UPDATE bot_states SET term = 1"))
+    await grow_old(house, bot)
+    life.wake(bot.config.id)
+    await house.once(lambda: life.actor(f"bot:{bot.config.id}"))
