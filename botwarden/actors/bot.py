@@ -15,13 +15,21 @@ from botwarden.actors.bot_mail import BotMessage, OwnWord, Rearm, Reload, Remind
 from botwarden.actors.cached_row import CachedRow, Decide, Result
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.engagement import Engagement, hears_signals, needs_market
+from botwarden.actors.feed_mail import (
+    FeedLost,
+    FeedNotice,
+    FeedRestored,
+    PriceTouched,
+    SignalGiven,
+    StrategyFailed,
+)
 from botwarden.actors.hearing import Hearing
 from botwarden.actors.loading import BotRow
-from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched, SignalGiven
 from botwarden.actors.order import OrderSettled
 from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance
 from botwarden.actors.patience import Patience
 from botwarden.actors.progress import Ran
+from botwarden.actors.signals import StrategyCrashedError
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.tending import LookAtList, Tend, Tending
 from botwarden.actors.trading_rules import TradingRules
@@ -114,6 +122,8 @@ class BotActor(Actor[BotMessage]):
                 self._engagement.price = price
                 self._hearing.hear(signal)
                 await self._evaluate(price)
+            case StrategyFailed(message=why):
+                raise StrategyCrashedError(why)
             case OrderSettled():
                 await self._settle(message)
             case Tick() | Remind() | Rearm() | WriteMark() | Tend() | LookAtList():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from botwarden.actors.market_feed import FeedLost, FeedNotice, FeedRestored, PriceTouched
+from botwarden.actors.feed_mail import FeedLost, FeedNotice, FeedRestored, PriceTouched
 from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady
 from botwarden.actors.tending import LookAtList, Tend
 from botwarden.runtime import InboxSpec

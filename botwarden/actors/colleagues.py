@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from botwarden.actors.announcer import Announce
 from botwarden.actors.committer import Commit
-from botwarden.actors.market_feed import FeedMessage
+from botwarden.actors.feed_mail import FeedMessage
 from botwarden.actors.order_desk import DeskMessage
 from botwarden.actors.progress import Ran
 from botwarden.runtime import Ref

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.feed_mail import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
 from botwarden.actors.loading import BotRow
-from botwarden.actors.market_feed import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
 from botwarden.actors.order_desk import (
     DeskFailed,
     DeskKey,

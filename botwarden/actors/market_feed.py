@@ -1,94 +1,45 @@
 """The feeds: one for each symbol of a venue, shared by all its bots.
 
-    bot ──Watch/Unwatch──▶ feeds ──▶ feed of the symbol ◀──prices, candles── venue
-    bot ◀──PriceTouched/SignalGiven/FeedLost/FeedRestored──┘
+    bot ──Watch/Unwatch──▶ feeds ──▶ feed of the symbol ◀──prices── venue
+    bot ◀──PriceTouched/FeedLost/FeedRestored──┤
+    bot ◀──SignalGiven/StrategyFailed── candle feed of an interval ◀──candles── venue
 
-Prices wake only the bots whose thresholds they touch. A closed candle is computed once for all bots
-with the same strategy and parameters. While the stream is away the last price is asked for by REST, so
-that a position stays watched as long as the venue answers at all.
+Prices wake only the bots whose thresholds they touch. While the stream is away the last price is asked for
+by REST, so that a position stays watched as long as the venue answers at all. The invariant: between a
+price and the bots that it touches nothing is waited for; candles and their history are another actor's.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botwarden.actors.signals import SignalKey, SignalSeries
+import anyio
+
+from botwarden.actors.candle_feed import CANDLE_INBOX, CandleFeedActor, CandleMessage, Hush, Listen
+from botwarden.actors.feed_mail import (
+    FeedBoard,
+    FeedKey,
+    FeedLost,
+    FeedMessage,
+    FeedRestored,
+    PriceTouched,
+    Unwatch,
+    Watch,
+)
+from botwarden.actors.signals import SignalKey
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.thresholds import ThresholdBook
 from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.port import Market, MarketEvent, StreamLost, StreamRestored
 from botwarden.persistence.replica_view import FeedView
 from botwarden.runtime import Actor, ChildSpec, InboxSpec, Intensity, Ref, Restart
-from botwarden.trading.bot import BotId, Venue
-from botwarden.trading.candles import Candle, PriceTick
-from botwarden.trading.guard import Thresholds
-from botwarden.trading.machine import Signal
+from botwarden.trading.bot import BotId
+from botwarden.trading.candles import PriceTick
 
 #: How often the price is asked for while the stream is away.
 POLL_AFTER_S = 2.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceTouched:
-    """The market traded at a price that the bot asked to be woken at. The bot is disarmed now."""
-
-    price_quote: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalGiven:
-    """A candle has closed and the bot's strategy has spoken."""
-
-    signal: Signal
-    #: The candle's close.
-    price_quote: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedLost:
-    """No prices come at the moment, and why."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedRestored:
-    """Prices come (again)."""
-
-    price_quote: Decimal
-
-
-#: What a feed tells a bot.
-FeedNotice = PriceTouched | SignalGiven | FeedLost | FeedRestored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedKey:
-    """Which feed is meant."""
-
-    venue: Venue
-    symbol: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Wake the bot at these prices; with a signal key also after each closed candle."""
-
-    feed: FeedKey
-    bot_id: BotId
-    bot: Ref[FeedNotice]
-    thresholds: Thresholds
-    signal: SignalKey | None
-    #: The bot has not heard yet whether prices come.
-    greet: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwatch:
-    """The bot needs neither prices nor signals."""
-
-    feed: FeedKey
-    bot_id: BotId
+#: A feed is never given up: positions are watched by it.
+NEVER_GIVE_UP = Intensity(restarts=1_000_000_000, within_s=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,100 +54,147 @@ class _Poll:
     """Ask for the price by REST, because the stream is away or has not said one yet."""
 
 
-FeedMessage = Watch | Unwatch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Polled:
+    """The venue has answered: a price, or a problem."""
 
-#: How each feed stands: written by the feeds alone, read by whoever reports it.
-FeedBoard = dict[FeedKey, FeedView]
+    price_quote: Decimal | None
+    problem: str = ""
+    #: How many prices the stream had said when the question was asked.
+    heard_before: int
 
 
-def _conflated(message: FeedMessage | _Heard | _Poll) -> str | None:
+_OwnWord = _Heard | _Poll | _Polled
+
+
+def _conflated(message: FeedMessage | _OwnWord) -> str | None:
     return "price" if isinstance(message, _Heard) and isinstance(message.event, PriceTick) else None
 
 
-#: A feed's inbox: of prices only the newest is kept, candles all.
+#: A feed's inbox: of prices only the newest is kept.
 FEED_INBOX = InboxSpec(capacity=100_000, newest_per=_conflated)
 
 
-class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
-    """The prices and candles of one symbol."""
+class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
+    """The prices of one symbol; it has a candle feed for each interval that its bots ask for."""
 
     def __init__(
         self, surroundings: Surroundings, key: FeedKey, watches: dict[BotId, Watch], board: FeedBoard
     ) -> None:
-        self._surroundings = surroundings
         self._key = key
         self._market: Market = surroundings.exchange.market(key.venue)
         #: Outlives this object, so that a restarted feed watches for the same bots.
         self._watches = watches
         self._board = board
         self._book = ThresholdBook()
-        self._series: dict[str, SignalSeries] = {}
+        self._candle_feeds: dict[str, Ref[CandleMessage]] = {}
+        #: What each bot's strategy is, as the candle feeds were told.
+        self._listening: dict[BotId, SignalKey] = {}
         self._price: Decimal | None = None
+        self._prices_heard = 0
         #: What was last told to the bots; nothing yet at the start.
         self._condition: FeedLost | FeedRestored | None = None
         self._stream_is_away = False
+        self._price_wanted = anyio.Event()
 
     async def started(self) -> None:
         """Ask for the price at once: positions are watched before any strategy is warmed up."""
-        self.context.start_duty("prices", lambda: self._listen(()))
+        self.context.start_duty("prices", self._listen)
+        self.context.start_duty("questions", self._ask_when_wanted)
         for watch in self._watches.values():
             self._book.arm(watch.bot_id, watch.thresholds)
-        self.context.ref.tell(_Poll())
+        self._price_wanted.set()
+        for watch in self._watches.values():
+            await self._follow(watch)
 
-    async def receive(self, message: FeedMessage | _Heard | _Poll, /) -> None:
+    async def receive(self, message: FeedMessage | _OwnWord, /) -> None:
         """Hear the market, or serve a bot."""
         match message:
             case _Heard(event=PriceTick(price_quote=price)):
+                self._prices_heard += 1
                 self._on_price(price)
-            case _Heard(event=Candle() as candle):
-                await self._on_candle(candle)
-            case _Heard(event=StreamLost() | StreamRestored() as change):
+            case _Heard(event=change):
                 self._stream_is_away = isinstance(change, StreamLost)
-                await self._poll()
+                self._price_wanted.set()
             case Watch():
                 await self._watch(message)
             case Unwatch(bot_id=bot_id):
                 self._unwatch(bot_id)
             case _Poll():
-                await self._poll()
+                self._price_wanted.set()
+            case _Polled():
+                self._on_polled(message)
 
-    async def _listen(self, intervals: Sequence[str]) -> None:
-        async for event in self._market.stream(self._key.symbol, intervals):
-            if not intervals or isinstance(event, Candle):
+    async def _listen(self) -> None:
+        async for event in self._market.stream(self._key.symbol, ()):
+            if isinstance(event, PriceTick | StreamLost | StreamRestored):
                 self.context.ref.tell(_Heard(event=event))
+
+    async def _ask_when_wanted(self) -> None:
+        while True:
+            await self._price_wanted.wait()
+            self._price_wanted = anyio.Event()
+            heard = self._prices_heard
+            try:
+                tick = await self._market.price(self._key.symbol)
+                answer = _Polled(price_quote=tick.price_quote, heard_before=heard)
+            except (Unavailable, Missing) as unavailable:
+                answer = _Polled(price_quote=None, problem=str(unavailable), heard_before=heard)
+            self.context.ref.tell(answer)
+
+    def _on_polled(self, answer: _Polled) -> None:
+        """Believe the answer unless the stream has said something newer; ask again while it is away."""
+        if answer.heard_before == self._prices_heard:
+            if answer.price_quote is not None:
+                self._on_price(answer.price_quote)
+            else:
+                self._on_lost(answer.problem)
+        if self._stream_is_away or isinstance(self._condition, FeedLost):
+            self.context.start_timer("poll", _Poll(), after_s=POLL_AFTER_S)
 
     async def _watch(self, watch: Watch) -> None:
         self._watches[watch.bot_id] = watch
         self._book.arm(watch.bot_id, watch.thresholds)
-        if watch.signal is not None:
-            await self._follow(watch.bot_id, watch.signal)
-        for interval, series in self._series.items():
-            if watch.signal is None or interval != watch.signal.interval:
-                series.drop(watch.bot_id)
         if self._condition is not None and watch.greet:
             watch.bot.tell(self._condition)
         if self._price is not None:
             self._wake(self._price)
+        await self._follow(watch)
 
-    async def _follow(self, bot_id: BotId, key: SignalKey) -> None:
-        try:
-            await self._series_of(key.interval).add(bot_id, key)
-        except Unavailable as unavailable:
-            self._on_lost(str(unavailable))
-            self._poll_later()
+    async def _follow(self, watch: Watch) -> None:
+        """Let the bot's strategy be heard as it asks now; a bot that greets may be a new one."""
+        before, wanted = self._listening.get(watch.bot_id), watch.signal
+        if before is not None and (wanted is None or wanted.interval != before.interval):
+            self._hush(watch.bot_id)
+        if wanted is not None and (watch.greet or wanted != before):
+            self._listening[watch.bot_id] = wanted
+            feed = self._candle_feeds.get(wanted.interval) or await self._spawn(wanted.interval)
+            feed.tell(Listen(bot_id=watch.bot_id, bot=watch.bot, key=wanted))
 
-    def _series_of(self, interval: str) -> SignalSeries:
-        series = self._series.get(interval)
-        if series is None:
-            series = self._series[interval] = SignalSeries(self._market, self._key.symbol, interval)
-            self.context.start_duty(f"candles:{interval}", lambda: self._listen((interval,)))
-        return series
+    def _hush(self, bot_id: BotId) -> None:
+        before = self._listening.pop(bot_id, None)
+        if before is not None:
+            self._candle_feeds[before.interval].tell(Hush(bot_id=bot_id))
+
+    async def _spawn(self, interval: str) -> Ref[CandleMessage]:
+        listeners: dict[BotId, Listen] = {}
+        feed = await self.context.spawn(
+            ChildSpec(
+                name=f"candles:{interval}",
+                start=lambda: CandleFeedActor(self._market, self._key.symbol, interval, listeners),
+                restart=Restart.PERMANENT,
+                intensity=NEVER_GIVE_UP,
+                inbox=CANDLE_INBOX,
+                wait=False,
+            )
+        )
+        self._candle_feeds[interval] = feed
+        return feed
 
     def _unwatch(self, bot_id: BotId) -> None:
         self._watches.pop(bot_id, None)
         self._book.disarm(bot_id)
-        for series in self._series.values():
-            series.drop(bot_id)
+        self._hush(bot_id)
 
     def _on_price(self, price: Decimal) -> None:
         self._price = price
@@ -231,42 +229,6 @@ class MarketFeedActor(Actor[FeedMessage | _Heard | _Poll]):
         for bot_id in self._book.touched(price):
             self._watches[bot_id].bot.tell(PriceTouched(price_quote=price))
 
-    async def _on_candle(self, candle: Candle) -> None:
-        series = self._series[candle.interval]
-        try:
-            self._give(candle, await series.advance(candle))
-        except Unavailable as unavailable:
-            self._on_lost(str(unavailable))
-            self._poll_later()
-
-    def _give(self, candle: Candle, signals: Sequence[tuple[BotId, Signal]]) -> None:
-        for bot_id, signal in signals:
-            self._watches[bot_id].bot.tell(SignalGiven(signal=signal, price_quote=candle.close))
-
-    async def _poll(self) -> None:
-        """Ask the venue for what the stream has not said; again in a while if it stays away."""
-        try:
-            tick = await self._market.price(self._key.symbol)
-            self._on_price(tick.price_quote)
-            await self._catch_up()
-        except (Unavailable, Missing) as unavailable:
-            self._on_lost(str(unavailable))
-            self._poll_later()
-        if self._stream_is_away:
-            self._poll_later()
-
-    def _poll_later(self) -> None:
-        self.context.start_timer("poll", _Poll(), after_s=POLL_AFTER_S)
-
-    async def _catch_up(self) -> None:
-        for watch in self._watches.values():
-            if watch.signal is not None:
-                await self._series_of(watch.signal.interval).add(watch.bot_id, watch.signal)
-        for series in self._series.values():
-            candle, signals = await series.catch_up()
-            if candle is not None:
-                self._give(candle, signals)
-
 
 class FeedsActor(Actor[FeedMessage]):
     """Finds the feed of a symbol, opening it at the first need."""
@@ -290,7 +252,7 @@ class FeedsActor(Actor[FeedMessage]):
                 name=f"feed:{key.venue}:{key.symbol}",
                 start=lambda: MarketFeedActor(self._surroundings, key, watches, self._board),
                 restart=Restart.PERMANENT,
-                intensity=Intensity(restarts=1_000_000_000, within_s=60.0),
+                intensity=NEVER_GIVE_UP,
                 inbox=FEED_INBOX,
                 wait=False,
             )

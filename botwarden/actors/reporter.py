@@ -6,7 +6,7 @@ Only for people and health checks: nothing that decides ever reads it, so nothin
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from botwarden.actors.market_feed import FeedBoard
+from botwarden.actors.feed_mail import FeedBoard
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Unavailable

@@ -1,11 +1,13 @@
 """What the strategies say about one symbol and interval, computed once for all bots that ask alike.
 
 A source hears every closed candle exactly once and in order; a gap is filled from the venue before the
-next candle is heard. Only what is said about the newest candle is a signal: the past is history.
+next candle is heard. Only what is said about the newest candle is a signal: the past is history. A source
+that crashes ends for its own listeners, and for nobody else.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +37,18 @@ class SignalKey(msgspec.Struct, frozen=True, kw_only=True):
         return SignalKey(interval=config.timeframe, strategy=config.strategy, params=params)
 
 
+class StrategyCrashedError(Exception):
+    """The code of a strategy has failed."""
+
+
+class Spoken(NamedTuple):
+    """What was said about a candle."""
+
+    signals: list[tuple[BotId, Signal]]
+    #: Bots whose strategy crashed over it, and how; they are not listening any more.
+    failures: list[tuple[BotId, str]]
+
+
 @dataclass(slots=True)
 class _Line:
     """One computation and who listens to it."""
@@ -47,7 +61,10 @@ class _Line:
         if self.heard_until is not None and candle.opened_at <= self.heard_until:
             return None
         self.heard_until = candle.opened_at
-        return self.source.advance(candle)
+        try:
+            return self.source.advance(candle)
+        except Exception as crash:
+            raise StrategyCrashedError(_told(crash)) from crash
 
 
 class SignalSeries:
@@ -61,8 +78,17 @@ class SignalSeries:
         self._lines: dict[SignalKey, _Line] = {}
         self._key_of: dict[BotId, SignalKey] = {}
 
+    def has(self, bot_id: BotId) -> bool:
+        """Return whether the bot listens."""
+        return bot_id in self._key_of
+
     async def add(self, bot_id: BotId, key: SignalKey) -> None:
-        """Let the bot listen. Raises `Unavailable` when there is no history to warm up with."""
+        """Let the bot listen.
+
+        Raises:
+            Unavailable, Missing: there is no history to warm up with.
+            StrategyCrashedError: the strategy fails over its parameters or over history.
+        """
         if self._key_of.get(bot_id) != key:
             self.drop(bot_id)
         line = self._lines.get(key)
@@ -81,28 +107,34 @@ class SignalSeries:
             if not line.bots:
                 del self._lines[key]
 
-    async def advance(self, candle: Candle) -> list[tuple[BotId, Signal]]:
+    async def advance(self, candle: Candle) -> Spoken:
         """Hear a closed candle. Raises `Unavailable` when candles are missing before it."""
+        failures: list[tuple[BotId, str]] = []
         if any(self._misses(line, candle) for line in self._lines.values()):
-            await self._fill(before=candle.opened_at)
-        return self._hear(candle)
+            failures = await self._fill(before=candle.opened_at)
+        spoken = self._hear(candle)
+        return Spoken(spoken.signals, failures + spoken.failures)
 
-    async def catch_up(self) -> tuple[Candle | None, list[tuple[BotId, Signal]]]:
+    async def catch_up(self) -> tuple[Candle | None, Spoken]:
         """Hear what has closed meanwhile, as the venue lists it; return the newest candle and its signals.
 
         Raises:
             Unavailable: the venue does not answer.
         """
-        given: list[tuple[BotId, Signal]] = []
+        spoken, failures = Spoken([], []), []
         newest: Candle | None = None
         if self._lines:
             for newest in await self._market.candles(self._symbol, self._interval, limit=MOST_CANDLES):
-                given = self._hear(newest)
-        return newest, given
+                spoken = self._hear(newest)
+                failures.extend(spoken.failures)
+        return newest, Spoken(spoken.signals, failures)
 
     async def _warm(self, key: SignalKey) -> _Line:
         strategy = STRATEGIES[key.strategy]
-        source = strategy.source(msgspec.json.decode(key.params))
+        try:
+            source = strategy.source(msgspec.json.decode(key.params))
+        except Exception as crash:
+            raise StrategyCrashedError(_told(crash)) from crash
         line = _Line(source)
         limit = min(max(source.warm_up, 2), MOST_CANDLES)
         for candle in await self._market.candles(self._symbol, self._interval, limit=limit):
@@ -112,15 +144,27 @@ class SignalSeries:
     def _misses(self, line: _Line, candle: Candle) -> bool:
         return line.heard_until is not None and candle.opened_at > line.heard_until + self._length
 
-    async def _fill(self, *, before: datetime) -> None:
+    async def _fill(self, *, before: datetime) -> list[tuple[BotId, str]]:
+        failures: list[tuple[BotId, str]] = []
         for candle in await self._market.candles(self._symbol, self._interval, limit=MOST_CANDLES):
             if candle.opened_at < before:
-                self._hear(candle)
+                failures.extend(self._hear(candle).failures)
+        return failures
 
-    def _hear(self, candle: Candle) -> list[tuple[BotId, Signal]]:
-        given: list[tuple[BotId, Signal]] = []
-        for line in self._lines.values():
-            signal = line.hear(candle)
+    def _hear(self, candle: Candle) -> Spoken:
+        spoken = Spoken([], [])
+        for line in list(self._lines.values()):
+            try:
+                signal = line.hear(candle)
+            except StrategyCrashedError as crashed:
+                for bot_id in list(line.bots):
+                    spoken.failures.append((bot_id, str(crashed)))
+                    self.drop(bot_id)
+                continue
             if signal is not None:
-                given.extend((bot_id, signal) for bot_id in line.bots)
-        return given
+                spoken.signals.extend((bot_id, signal) for bot_id in line.bots)
+        return spoken
+
+
+def _told(crash: Exception) -> str:
+    return f"{type(crash).__name__}: {crash}"

@@ -1,18 +1,25 @@
 """The prices at which bots of one symbol want to be woken, kept in order.
 
 A price costs two comparisons when it touches nobody, however many bots there are. A bot that was
-woken is disarmed until it arms itself again, so that one touch is one message.
+woken is disarmed until it arms itself again, so that one touch is one message. What is outdated is swept
+out as soon as it outweighs what is armed, so the book stays as small as its bots.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from botwarden.trading.bot import BotId
 from botwarden.trading.guard import Thresholds
 
 #: Price (negated where the highest comes first), whether it must be passed rather than met, bot, arming.
 _Entry = tuple[Decimal, bool, BotId, int]
+
+
+#: A heap is swept when it has so many times more entries than bots are armed.
+SWEEP_RATIO = 4
+#: Smaller ones are left alone.
+SMALL = 64
 
 
 class ThresholdBook:
@@ -32,6 +39,11 @@ class ThresholdBook:
         """How many positions have a price here at which they are sold."""
         return len(self._guarded)
 
+    @property
+    def entries(self) -> int:
+        """How many entries are kept, outdated ones included."""
+        return len(self._below) + len(self._above)
+
     def __len__(self) -> int:
         return len(self._armed)
 
@@ -50,6 +62,8 @@ class ThresholdBook:
             heappush(self._above, (thresholds.sell_at_or_above, False, bot_id, self._arming))
         if thresholds.new_high_above is not None:
             heappush(self._above, (thresholds.new_high_above, True, bot_id, self._arming))
+        self._sweep(self._below)
+        self._sweep(self._above)
 
     def disarm(self, bot_id: BotId) -> None:
         """Leave the bot asleep whatever the price."""
@@ -69,7 +83,18 @@ class ThresholdBook:
 
     def _pop(self, heap: list[_Entry], limit: Decimal) -> Iterator[BotId]:
         while heap and heap[0][:2] <= (limit, False):
-            _, _, bot_id, arming = heappop(heap)
-            armed = self._armed.get(bot_id)
-            if armed is not None and armed[0] == arming:
-                yield bot_id
+            entry = heappop(heap)
+            if self._is_armed(entry):
+                yield entry[2]
+
+    def _sweep(self, heap: list[_Entry]) -> None:
+        if len(heap) <= max(SWEEP_RATIO * len(self._armed), SMALL):
+            return
+        # A bot has two entries above at most, so each sweep at least halves the heap.
+        heap[:] = [entry for entry in heap if self._is_armed(entry)]
+        heapify(heap)
+
+    def _is_armed(self, entry: _Entry) -> bool:
+        _, _, bot_id, arming = entry
+        armed = self._armed.get(bot_id)
+        return armed is not None and armed[0] == arming

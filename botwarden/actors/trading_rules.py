@@ -25,6 +25,7 @@ class TradingRules:
         self._of: tuple[Venue, str] | None = None
         self._until_s = 0.0
         self._is_asking = False
+        self._asked = 0
         #: None while nothing is known.
         self.instrument: Instrument | None = None
 
@@ -41,7 +42,9 @@ class TradingRules:
             await self._ask(config)
         elif self._context.clock.monotonic() >= self._until_s and not self._is_asking:
             self._is_asking = True
-            self._context.start_duty("rules", lambda: self._ask(config))
+            # A former question has been answered, but its task may still be on its way out.
+            self._asked += 1
+            self._context.start_duty(f"rules:{self._asked}", lambda: self._ask(config))
         return self.instrument is not None
 
     async def _ask(self, config: BotConfig) -> None:

@@ -27,8 +27,9 @@ from botwarden.actors.bots import BotsActor, BotsMessage, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
 from botwarden.actors.day_clock import DayClockActor
+from botwarden.actors.feed_mail import FeedBoard
 from botwarden.actors.inboxes import WIDE
-from botwarden.actors.market_feed import FeedBoard, FeedsActor
+from botwarden.actors.market_feed import FeedsActor
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
 from botwarden.actors.reconciler import ReconcilerActor

@@ -19,8 +19,9 @@ from botwarden.actors.bot_mail import BotMessage
 from botwarden.actors.bots import BotsActor, Take, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
+from botwarden.actors.feed_mail import FeedBoard, FeedMessage, SignalGiven, Watch
 from botwarden.actors.inboxes import WIDE
-from botwarden.actors.market_feed import FeedBoard, FeedMessage, FeedsActor, SignalGiven, Watch
+from botwarden.actors.market_feed import FeedsActor
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
 from botwarden.actors.standing import Standing

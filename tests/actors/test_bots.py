@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from botwarden.actors.bots import COMMIT_WITHIN_S, Take
-from botwarden.actors.market_feed import PriceTouched
+from botwarden.actors.feed_mail import PriceTouched
 from botwarden.trading.bot import HaltedBy, Status
 from botwarden.trading.decisions import Signal, StartRequested
 from tests.actors.doors import Step

@@ -58,3 +58,15 @@ def test_a_price_wakes_exactly_those_whose_thresholds_it_touches(steps):
     assert len(book) == len(armed)
     exits = [wish for wish in armed.values() if wish.sell_at_or_below or wish.sell_at_or_above]
     assert book.guarded == len(exits)
+
+
+def test_the_book_stays_as_small_as_its_bots():
+    """Bots that arm themselves again for ever leave nothing behind, and are still woken."""
+    book = ThresholdBook()
+    for arming in range(20_000):
+        price = Decimal(100 + arming % 7)
+        wish = Thresholds(sell_at_or_below=Decimal(50), sell_at_or_above=price, new_high_above=price)
+        book.arm(BotId(arming % 10), wish)
+    assert book.entries <= 200
+    assert sorted(book.touched(Decimal(49))) == list(range(10))
+    assert book.touched(Decimal(1000)) == []

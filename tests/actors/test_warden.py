@@ -8,7 +8,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 
-from botwarden.actors.market_feed import SignalGiven
+from botwarden.actors.feed_mail import SignalGiven
 from botwarden.actors.warden import WardenActor
 from botwarden.persistence.tables import SLOT_COUNT
 from botwarden.runtime import ChildSpec

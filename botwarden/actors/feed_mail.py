@@ -1,0 +1,88 @@
+"""What bots and the feeds of their symbols tell each other."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botwarden.actors.signals import SignalKey
+from botwarden.persistence.replica_view import FeedView
+from botwarden.runtime import Ref
+from botwarden.trading.bot import BotId, Venue
+from botwarden.trading.guard import Thresholds
+from botwarden.trading.machine import Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTouched:
+    """The market traded at a price that the bot asked to be woken at. The bot is disarmed now."""
+
+    price_quote: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalGiven:
+    """A candle has closed and the bot's strategy has spoken."""
+
+    signal: Signal
+    #: The candle's close.
+    price_quote: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyFailed:
+    """The bot's strategy cannot compute; it is not heard any more until the bot asks for it again."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLost:
+    """No prices come at the moment, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRestored:
+    """Prices come (again)."""
+
+    price_quote: Decimal
+
+
+#: What a feed tells a bot.
+FeedNotice = PriceTouched | SignalGiven | StrategyFailed | FeedLost | FeedRestored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedKey:
+    """Which feed is meant."""
+
+    venue: Venue
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Wake the bot at these prices; with a signal key also after each closed candle."""
+
+    feed: FeedKey
+    bot_id: BotId
+    bot: Ref[FeedNotice]
+    thresholds: Thresholds
+    signal: SignalKey | None
+    #: The bot has not heard yet whether prices come.
+    greet: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwatch:
+    """The bot needs neither prices nor signals."""
+
+    feed: FeedKey
+    bot_id: BotId
+
+
+#: What the feeds are told.
+FeedMessage = Watch | Unwatch
+
+#: How each feed stands: written by the feeds alone, read by whoever reports it.
+FeedBoard = dict[FeedKey, FeedView]
