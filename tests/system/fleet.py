@@ -147,9 +147,17 @@ class Fleet:
         return shown
 
     async def ask(self, method: str, path: str, body: Any = None, *, at: Replica | None = None) -> Any:
-        """Ask one replica: this one, or the first that runs."""
+        """Ask one replica: this one, or the first that runs; who cannot now is asked again."""
+        once = {} if path.startswith("/auth/") else {"Idempotency-Key": secrets.token_hex(16)}
+        answers: list[httpx.Response] = []
+
+        async def is_answered() -> bool:
+            answers.append(await client.request(method, path, json=body, headers=once))
+            return answers[-1].status_code not in (423, 503)
+
         async with self.client(at or self._awake()) as client:
-            answer = await client.request(method, path, json=body)
+            await until(is_answered, within_s=PATIENCE_S)
+        answer = answers[-1]
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
