@@ -62,6 +62,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=connect_within_s,
+            # What a statement carries may be a secret; errors reach logs.
+            hide_parameters=True,
             json_serializer=_to_json,
             json_deserializer=msgspec.json.decode,
             connect_args={

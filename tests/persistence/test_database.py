@@ -49,6 +49,16 @@ async def test_a_cancelled_block_changes_nothing(database):
     assert await scalar(database, "SELECT count(*) FROM users") == 0
 
 
+async def test_an_error_does_not_tell_what_was_written(database):
+    """The parameters of a statement may be secrets, so no error repeats them."""
+    insert = text("INSERT INTO users (email, password_hash) VALUES ('a', :secret)")
+    with pytest.raises(IntegrityError) as caught:  # noqa: PT012 - the second statement raises
+        async with database.begin() as tx:
+            await tx.execute(insert, {"secret": "first"})
+            await tx.execute(insert, {"secret": "marked-secret"})
+    assert "marked-secret" not in str(caught.value)
+
+
 async def test_an_absent_server_is_unavailable(tmp_path):
     """No server is no crash: try again later."""
     database = Database.connect(f"postgresql://app@/nowhere?host={tmp_path}")
