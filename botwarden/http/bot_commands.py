@@ -30,6 +30,8 @@ from botwarden.trading.decisions import CloseRequested, Decision, StartRequested
 _LOOK_EVERY_S = 0.05
 #: So many bots are stopped in one transaction.
 _BATCH = 200
+#: So many bots that stayed locked are named in an answer.
+_NAMED = 50
 
 Command = StartRequested | StopRequested | CloseRequested
 
@@ -108,15 +110,20 @@ async def stop_all(
     if known is not None:
         return known.response()
     stopped, closing, after_id = 0, 0, 0
+    held: list[BotId] = []
     while True:
         async with deps.database.read() as tx:
             page = await bots.list_bots(tx, request.user.user_id, after_id=after_id, limit=_BATCH)
         if not page:
             break
-        for command in await _stop_page(deps, page, sells=close_positions):
-            stopped += isinstance(command, StopRequested)
-            closing += isinstance(command, CloseRequested)
+        told, locked = await _stop_page(deps, page, sells=close_positions)
+        stopped += sum(isinstance(command, StopRequested) for command in told)
+        closing += sum(isinstance(command, CloseRequested) for command in told)
+        held += locked
         after_id = page[-1].config.id
+    if held:
+        names = ", ".join(map(str, held[:_NAMED])) + (", …" if len(held) > _NAMED else "")
+        raise Locked(f"{len(held)} bots are locked and were not stopped: {names}. Try again.")
     answer = Answer.of(StoppedAll(stopped=stopped, closing=closing), status=202)
     await once.keep(answer)
     return answer.response()
@@ -176,30 +183,27 @@ async def _is_settled(deps: HttpDeps, stopped: BotState) -> bool:
     return False
 
 
-async def _stop_page(deps: HttpDeps, page: Sequence[Bot], *, sells: bool) -> list[Command]:
-    """Stop bots, in id order; return what each was told that had anything to do.
+async def _stop_page(
+    deps: HttpDeps, page: Sequence[Bot], *, sells: bool
+) -> tuple[list[Command], list[BotId]]:
+    """Stop bots; return what each was told that had anything to do, and whose rows stayed locked.
 
     All of them at once, and then one by one those whose rows somebody else was changing.
-
-    Raises:
-        Locked: some rows stayed locked; the others are stopped.
     """
     planned = {bot.config.id: _plan(deps, bot.config, bot.state, sells=sells) for bot in page}
     befores = {bot.config.id: bot.state for bot in page}
     moving = {bot_id: plan for bot_id, plan in planned.items() if plan is not None}
     written = await _write(deps, [_transition(befores[it], decision) for it, (_, decision) in moving.items()])
     told = [moving[bot_id][0] for bot_id in written]
-    held = 0
-    for bot_id in moving.keys() - written.keys():
+    held: list[BotId] = []
+    for bot_id in sorted(moving.keys() - written.keys()):
         try:
             told += await _stop_one(deps, befores[bot_id].user_id, bot_id, sells=sells)
         except Missing:
             continue
         except Locked:
-            held += 1
-    if held:
-        raise Locked(f"{held} bots are locked and were not stopped; the others were: try again.")
-    return told
+            held.append(bot_id)
+    return told, held
 
 
 async def _write(deps: HttpDeps, transitions: Sequence[Transition]) -> dict[BotId, BotState]:

@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from botwarden.http import bot_commands
 from botwarden.persistence import bots
 from tests.http.api import problem
 
@@ -151,6 +152,21 @@ async def test_stop_all_names_what_it_could_not_stop(api, user, api_key):
         with anyio.fail_after(20):
             answer = await keep_awake(tx, user)
     problem(answer, 423)
+    assert [(await user.state(bot["id"]))["status"] for bot in made] == ["pending", "stopped", "stopped"]
+
+
+async def test_stop_all_goes_on_to_the_next_page_after_a_locked_row(api, user, api_key, monkeypatch):
+    """A row that stays locked keeps no other page from being stopped, and the answer names its bot."""
+    monkeypatch.setattr(bot_commands, "_BATCH", 1)
+    made = [await user.make_bot(api_key) for _ in range(3)]
+    for bot in made:
+        await command(user, bot, "start")
+    async with api.database.begin() as tx:
+        await bots.lock_bot(tx, user.id, made[0]["id"])
+        with anyio.fail_after(20):
+            answer = await keep_awake(tx, user)
+    problem(answer, 423)
+    assert f"not stopped: {made[0]['id']}." in answer.json()["detail"]
     assert [(await user.state(bot["id"]))["status"] for bot in made] == ["pending", "stopped", "stopped"]
 
 
