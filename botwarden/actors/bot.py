@@ -28,7 +28,7 @@ from botwarden.actors.loading import BotRow
 from botwarden.actors.order import OrderSettled
 from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance
 from botwarden.actors.patience import Patience
-from botwarden.actors.progress import Ran
+from botwarden.actors.progress import Forget, Ran
 from botwarden.actors.signals import StrategyCrashedError
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.tending import LookAtList, Tend, Tending
@@ -93,7 +93,7 @@ class BotActor(Actor[BotMessage]):
 
     async def started(self) -> None:
         """Take up the row that was handed over, or read it."""
-        self._engagement = Engagement(self.context.ref, self._colleagues)
+        self._engagement = Engagement(self._bot_id, self.context.ref, self._colleagues)
         self._tending = Tending(self.context, self._engagement)
         self._rules = TradingRules(self.context, self._surroundings.symbols)
         if self._cached.row is None:
@@ -104,6 +104,7 @@ class BotActor(Actor[BotMessage]):
     async def stopped(self) -> None:
         """Let go of feed and desk."""
         self._engagement.release()
+        self._colleagues.progress.tell(Forget(bot_id=self._bot_id))
 
     async def receive(self, message: BotMessage, /) -> Next:
         """Handle one message; stop when the bot is gone or another replica's."""
@@ -212,9 +213,9 @@ class BotActor(Actor[BotMessage]):
         result = await self._commit_with(decide_on)
         if listened and result is not Result.LATER:
             self._hearing.heeded()
-        config, state = self._row().config, self._state()
-        due_s = float(config.check_interval_seconds) if state.is_active else None
-        self._colleagues.progress.tell(Ran(bot_id=self._bot_id, at=self._now(), next_within_s=due_s))
+        if self._state().is_active:
+            due_s = float(self._row().config.check_interval_seconds)
+            self._colleagues.progress.tell(Ran(bot_id=self._bot_id, at=self._now(), next_within_s=due_s))
 
     async def _heed(self) -> None:
         """Come back to what the strategy said while nothing could be decided."""
@@ -309,6 +310,8 @@ class BotActor(Actor[BotMessage]):
             self.context.cancel_timer("tick")
             if tick_every_s is not None:
                 self.context.start_interval("tick", Tick(), every_s=tick_every_s)
+            else:
+                self._colleagues.progress.tell(Forget(bot_id=self._bot_id))
         if needs_market(self._state()):
             self._engage()
         else:

@@ -89,7 +89,9 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
         match message:
             case Listen():
                 self._listeners[message.bot_id] = message
-                await self._patiently(message)
+                # While no history comes, catching up will take in everybody who waits.
+                if not self._is_away:
+                    await self._patiently(message)
             case Hush(bot_id=bot_id):
                 self._listeners.pop(bot_id, None)
                 self._series.drop(bot_id)
@@ -115,8 +117,6 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
                     await self._catch_up()
         except (Unavailable, Missing) as unavailable:
             self._retry_later(str(unavailable))
-        else:
-            self._is_away = self._is_away and not isinstance(message, _CatchUp)
 
     async def _catch_up(self) -> None:
         for listener in list(self._listeners.values()):
@@ -125,6 +125,7 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
         candle, spoken = await self._series.catch_up()
         if candle is not None:
             self._give(candle, spoken)
+        self._is_away = False
         self._retry_s = RETRY_AFTER_S
 
     async def _take_in(self, listener: Listen) -> None:

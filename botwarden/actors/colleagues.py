@@ -6,7 +6,7 @@ from botwarden.actors.announcer import Announce
 from botwarden.actors.committer import Commit
 from botwarden.actors.feed_mail import FeedMessage
 from botwarden.actors.order_desk import DeskMessage
-from botwarden.actors.progress import Ran
+from botwarden.actors.progress import ProgressMessage
 from botwarden.runtime import Ref
 
 
@@ -18,4 +18,4 @@ class Colleagues:
     announcer: Ref[Announce]
     desks: Ref[DeskMessage]
     feeds: Ref[FeedMessage]
-    progress: Ref[Ran]
+    progress: Ref[ProgressMessage]

@@ -23,7 +23,7 @@ from botwarden.actors.order_desk import (
 )
 from botwarden.actors.signals import SignalKey
 from botwarden.runtime import Ref
-from botwarden.trading.bot import BotConfig, BotState, HaltedBy, Status
+from botwarden.trading.bot import BotConfig, BotId, BotState, HaltedBy, Status
 from botwarden.trading.guard import Thresholds, thresholds
 from botwarden.trading.orders import Order
 
@@ -34,10 +34,13 @@ ASLEEP = Thresholds()
 class Engagement:
     """One bot's dealings with the shared feed and the shared desk."""
 
-    def __init__(self, ref: Ref[Any], colleagues: Colleagues) -> None:
+    def __init__(self, bot_id: BotId, ref: Ref[Any], colleagues: Colleagues) -> None:
+        self._bot_id = bot_id
         self._ref = ref
         self._colleagues = colleagues
         self._watch: Watch | None = None
+        #: Where prices were asked for, armed at the moment or not.
+        self._feed: FeedKey | None = None
         self._enrolled: Enroll | None = None
         #: What feed and desk last said; nothing yet at the start.
         self.feed: FeedLost | FeedRestored | None = None
@@ -75,9 +78,7 @@ class Engagement:
 
     def release(self) -> None:
         """Neither prices nor orders are needed any more."""
-        if self._watch is not None:
-            self._colleagues.feeds.tell(Unwatch(feed=self._watch.feed, bot_id=self._watch.bot_id))
-        self._watch = None
+        self._leave_feed()
         self._leave_desk()
         self.feed = self.desk = None
 
@@ -110,10 +111,16 @@ class Engagement:
             signal=SignalKey.of(config) if hears_signals(state) else None,
             greet=self.feed is None,
         )
-        if self._watch is not None and self._watch.feed != watch.feed:
-            self._colleagues.feeds.tell(Unwatch(feed=self._watch.feed, bot_id=config.id))
+        if self._feed != watch.feed:
+            self._leave_feed()
         if watch != self._watch and self._colleagues.feeds.tell(watch):
             self._watch = watch
+            self._feed = watch.feed
+
+    def _leave_feed(self) -> None:
+        if self._feed is not None:
+            self._colleagues.feeds.tell(Unwatch(feed=self._feed, bot_id=self._bot_id))
+        self._watch = self._feed = None
 
     def _leave_desk(self) -> None:
         if self._enrolled is not None:

@@ -167,9 +167,9 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
         if before is not None and (wanted is None or wanted.interval != before.interval):
             self._hush(watch.bot_id)
         if wanted is not None and (watch.greet or wanted != before):
-            self._listening[watch.bot_id] = wanted
             feed = self._candle_feeds.get(wanted.interval) or await self._spawn(wanted.interval)
-            feed.tell(Listen(bot_id=watch.bot_id, bot=watch.bot, key=wanted))
+            if feed.tell(Listen(bot_id=watch.bot_id, bot=watch.bot, key=wanted)):
+                self._listening[watch.bot_id] = wanted
 
     def _hush(self, bot_id: BotId) -> None:
         before = self._listening.pop(bot_id, None)

@@ -29,8 +29,19 @@ class Ran:
 
     bot_id: BotId
     at: datetime
-    #: When the next one is due at the latest; nothing when the bot is not evaluated any more.
-    next_within_s: float | None
+    #: When the next one is due at the latest.
+    next_within_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """The bot is not evaluated any more, or not here."""
+
+    bot_id: BotId
+
+
+#: What bots tell of themselves.
+ProgressMessage = Ran | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,7 @@ class _Write:
     """Write what has gathered."""
 
 
-class ProgressActor(Actor[Ran | _Write]):
+class ProgressActor(Actor[ProgressMessage | _Write]):
     """Gathers the times of all bots of the replica."""
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -53,11 +64,14 @@ class ProgressActor(Actor[Ran | _Write]):
         """Write once a second from now on."""
         self.context.start_interval("write", _Write(), every_s=WRITE_EVERY_S)
 
-    async def receive(self, message: Ran | _Write, /) -> None:
+    async def receive(self, message: ProgressMessage | _Write, /) -> None:
         """Note a time, or write them."""
         match message:
             case Ran():
                 self._note(message)
+            case Forget(bot_id=bot_id):
+                self._due.pop(bot_id, None)
+                self._overdue.discard(bot_id)
             case _Write():
                 await self._write()
                 self._report_overdue()
@@ -66,11 +80,8 @@ class ProgressActor(Actor[Ran | _Write]):
         self.evaluations += 1
         self._unwritten[ran.bot_id] = ran.at
         self._overdue.discard(ran.bot_id)
-        if ran.next_within_s is None:
-            self._due.pop(ran.bot_id, None)
-        else:
-            patience_s = ran.next_within_s * OVERDUE_INTERVALS
-            self._due[ran.bot_id] = self.context.clock.monotonic() + patience_s
+        patience_s = ran.next_within_s * OVERDUE_INTERVALS
+        self._due[ran.bot_id] = self.context.clock.monotonic() + patience_s
 
     async def _write(self) -> None:
         if not self._unwritten:

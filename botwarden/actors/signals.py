@@ -130,13 +130,12 @@ class SignalSeries:
         return newest, Spoken(spoken.signals, failures)
 
     async def _warm(self, key: SignalKey) -> _Line:
-        strategy = STRATEGIES[key.strategy]
         try:
-            source = strategy.source(msgspec.json.decode(key.params))
+            source = STRATEGIES[key.strategy].source(msgspec.json.decode(key.params))
+            limit = min(max(source.warm_up, 2), MOST_CANDLES)
         except Exception as crash:
             raise StrategyCrashedError(_told(crash)) from crash
         line = _Line(source)
-        limit = min(max(source.warm_up, 2), MOST_CANDLES)
         for candle in await self._market.candles(self._symbol, self._interval, limit=limit):
             line.hear(candle)
         return line
