@@ -217,7 +217,9 @@ class Settings:
     )
     keep_events_days: int = _setting(90, "Days that the audit trail is kept.", _whole(1, 100_000))
     recv_window_ms: int = _setting(
-        5000, "Milliseconds after which the exchange refuses an order of ours.", _whole(500, 60_000)
+        5000,
+        "Milliseconds after which the exchange refuses an order of ours; a stop waits for no longer one.",
+        _whole(500, 10_000),
     )
     order_timeout_s: float = _setting(
         10.0, "Seconds after which an order without an answer counts as unknown.", _number(0.1, 120)
@@ -227,7 +229,10 @@ class Settings:
         "Whether exchange keys that may withdraw are accepted.",
         _FLAG,
     )
-    db_pool_size: int = _setting(10, "Database connections of one replica.", _whole(2, 1000))
+    db_pool_size: int = _setting(10, "Database connections that one replica trades with.", _whole(2, 1000))
+    db_api_pool_size: int = _setting(
+        10, "Further ones that its API answers with: requests that wait hold up no trading.", _whole(2, 1000)
+    )
     lock_wait_ms: int = _setting(
         2000, "Milliseconds that a request waits for a locked bot before it answers 423.", _whole(1, 60_000)
     )

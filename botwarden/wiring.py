@@ -116,6 +116,7 @@ async def run(
     """Run one replica until `stopping` is set: the API answers first, then the bots are taken up."""
     async with (
         attached(settings) as backend,
+        _api_database(settings) as api_database,
         PaperAdmin(settings.paper_url, settings.paper_admin_token) as paper_admin,
         System.open("botwarden", clock=backend.clock, on_crash=_log_crash) as system,
     ):
@@ -129,7 +130,7 @@ async def run(
             )
         )
         await backend.broadcast.on_wake(lambda bot_ids: warden.tell(RowsWritten(bot_ids=bot_ids)))
-        app = create_app(http_deps(backend, paper_admin, stopping))
+        app = create_app(http_deps(backend, api_database, paper_admin, stopping))
         server = ApiServer(app, host=settings.host, port=settings.port)
         _tune_collector()
         async with anyio.create_task_group() as tasks:
@@ -143,11 +144,25 @@ def _log_crash(name: str, error: BaseException, restarts: int) -> None:
     log.error("actor.crashed", actor=name, restarts=restarts, exc_info=error)
 
 
-def http_deps(backend: Backend, paper_admin: PaperAdmin, stopping: anyio.Event) -> HttpDeps:
+@asynccontextmanager
+async def _api_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open a pool of the API's own: however many requests wait for a locked row, trading has connections."""
+    database = Database.connect(
+        settings.database_url, name="botwarden api", pool_size=settings.db_api_pool_size
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def http_deps(
+    backend: Backend, database: Database, paper_admin: PaperAdmin, stopping: anyio.Event
+) -> HttpDeps:
     """Return what the API needs."""
     settings = backend.settings
     return HttpDeps(
-        database=backend.database,
+        database=database,
         broadcast=backend.broadcast,
         cache=backend.cache,
         vault=backend.vault,

@@ -17,6 +17,7 @@ from botwarden.http.answers import Answer
 from botwarden.http.auth import Asked
 from botwarden.http.dependencies import BASE_PATH, HttpDeps
 from botwarden.http.idempotency import Once, provide_once
+from botwarden.http.settling import is_settled
 from botwarden.http.telling import tell
 from botwarden.persistence import bots, halts
 from botwarden.persistence.bots import Bot, LockWait
@@ -26,8 +27,6 @@ from botwarden.trading import machine
 from botwarden.trading.bot import BotConfig, BotId, BotState, UserId
 from botwarden.trading.decisions import CloseRequested, Decision, StartRequested, StopRequested
 
-#: How often the row of an order in flight is looked at.
-_LOOK_EVERY_S = 0.05
 #: So many bots are stopped in one transaction.
 _BATCH = 200
 #: So many bots that stayed locked are named in an answer.
@@ -81,7 +80,7 @@ async def stop_bot(
     command = StopRequested(at=deps.clock.now())
     who = _Target(request.user.user_id, BotId(bot_id))
     answer, state = await _obey(deps, once, who, command, "Bot stopped")
-    if state is not None and state.is_expecting and await _is_settled(deps, state):
+    if state is not None and state.is_expecting and await is_settled(deps, state):
         answer = Answer.of(Obeyed(message="Bot stopped", bot_config_id=bot_id))
         await once.keep(answer)
     return answer.response()
@@ -169,18 +168,6 @@ async def _obey(
     answer = await once.run(effect)
     await tell(deps, [after for before, after in done if after != before], wakes=True)
     return answer, done[-1][1] if done else None
-
-
-async def _is_settled(deps: HttpDeps, stopped: BotState) -> bool:
-    """Wait for what may still be executed; return whether it was settled in time."""
-    give_up_at = deps.clock.monotonic() + deps.settings.stop_wait_s
-    while not deps.stopping.is_set() and deps.clock.monotonic() < give_up_at:
-        await deps.clock.sleep(_LOOK_EVERY_S)
-        async with deps.database.read() as tx:
-            states = await bots.read_states(tx, [stopped.bot_id])
-        if not states or states[0].is_active or not states[0].is_expecting:
-            return True
-    return False
 
 
 async def _stop_page(

@@ -20,12 +20,13 @@ from botwarden.http.bot_commands import check_halt
 from botwarden.http.dependencies import BASE_PATH, HttpDeps
 from botwarden.http.idempotency import Once, provide_once
 from botwarden.http.schemas import StateChanges, StateView, view_state
+from botwarden.http.settling import is_settled
 from botwarden.http.telling import tell
 from botwarden.persistence import bots
 from botwarden.persistence.bots import LockWait
 from botwarden.persistence.database import Transaction
 from botwarden.trading import machine
-from botwarden.trading.bot import BotId, BotState
+from botwarden.trading.bot import BotId, BotState, Status
 from botwarden.trading.decisions import StatePut
 
 
@@ -55,7 +56,8 @@ async def put_state(
     """Change the given fields; return the whole state.
 
     The position may be changed only while the bot is stopped and no order is in flight (409). `status`
-    accepts `stopped` (as stop) and `pending` (as start).
+    accepts `stopped` (as stop, which waits at most ten seconds for an order in flight) and `pending` (as
+    start).
     """
     user_id, bot_id = request.user.user_id, BotId(bot_config_id)
     command = StatePut(changes=data, at=deps.clock.now())
@@ -76,6 +78,12 @@ async def put_state(
 
     answer = await once.run(effect)
     await tell(deps, [after for before, after in done if after != before], wakes=True)
+    if done and data.get("status") == Status.STOPPED and done[-1][1].is_expecting:
+        await is_settled(deps, done[-1][1])
+        async with deps.database.read() as tx:
+            bot = await bots.read_bot(tx, user_id, bot_id)
+        answer = Answer.of(view_state(bot.config, bot.state, bot.last_run_at))
+        await once.keep(answer)
     if answer.status != 200:
         return answer.response()
     version = msgspec.json.decode(answer.body, type=_Versioned).version

@@ -1,6 +1,7 @@
 """/halt: the account's emergency brake, and /halt/all: everyone's, for administrators.
 
-While a brake is on, no bot it holds starts or enters; exits go on. It stays on until it is released.
+While a brake is on, no bot it holds starts or enters; exits go on. It stays on until it is released. Putting
+one on is answered when no entry is on its way any more, or after ten seconds.
 """
 
 from datetime import datetime
@@ -14,6 +15,7 @@ from botwarden.http.answers import Answer
 from botwarden.http.auth import Asked
 from botwarden.http.dependencies import BASE_PATH, HttpDeps
 from botwarden.http.idempotency import Once, provide_once
+from botwarden.http.settling import no_entry_is_open
 from botwarden.persistence import halts
 from botwarden.persistence.database import Transaction
 from botwarden.persistence.halts import EVERYONE
@@ -37,9 +39,11 @@ async def read_halt(request: Asked, deps: NamedDependency[HttpDeps]) -> HaltView
 
 
 @put("/", status_code=204, summary="Halt the account")
-async def set_halt(request: Asked, once: NamedDependency[Once]) -> Response[None]:
+async def set_halt(
+    request: Asked, deps: NamedDependency[HttpDeps], once: NamedDependency[Once]
+) -> Response[None]:
     """Let no bot of the account start or enter; exits go on."""
-    return await _set(once, request.user.user_id, set_by=request.user.user_id)
+    return await _set(deps, once, request.user.user_id, set_by=request.user.user_id)
 
 
 @delete("/", status_code=204, summary="Release the account")
@@ -56,10 +60,12 @@ async def read_halt_of_all(request: Asked, deps: NamedDependency[HttpDeps]) -> H
 
 
 @put("/all", status_code=204, summary="Halt everyone")
-async def set_halt_of_all(request: Asked, once: NamedDependency[Once]) -> Response[None]:
+async def set_halt_of_all(
+    request: Asked, deps: NamedDependency[HttpDeps], once: NamedDependency[Once]
+) -> Response[None]:
     """Let no bot of anybody start or enter. For administrators."""
     _check_admin(request)
-    return await _set(once, EVERYONE, set_by=request.user.user_id)
+    return await _set(deps, once, EVERYONE, set_by=request.user.user_id)
 
 
 @delete("/all", status_code=204, summary="Release everyone")
@@ -78,12 +84,14 @@ async def _read(deps: HttpDeps, user_id: UserId) -> HaltView:
     return HaltView(halted=True, scope=scope, set_at=halt.set_at)
 
 
-async def _set(once: Once, user_id: UserId, *, set_by: UserId) -> Response[None]:
+async def _set(deps: HttpDeps, once: Once, user_id: UserId, *, set_by: UserId) -> Response[None]:
     async def effect(tx: Transaction) -> Answer:
         await halts.set_halt(tx, user_id, set_by=set_by)
         return Answer(status=204)
 
-    return (await once.run(effect)).response()
+    answer = await once.run(effect)
+    await no_entry_is_open(deps, user_id)
+    return answer.response()
 
 
 async def _clear(once: Once, user_id: UserId) -> Response[None]:

@@ -46,6 +46,7 @@ class Database:
         cls,
         url: str,
         *,
+        name: str = "botwarden",
         pool_size: int = 10,
         lock_timeout_ms: int = 2000,
         statement_timeout_ms: int = 30_000,
@@ -54,8 +55,8 @@ class Database:
     ) -> Self:
         """Return the database behind `url` (postgresql://...); connections are opened when needed.
 
-        A session that stalls inside a transaction is ended by the server, so that a stopped process
-        cannot keep rows locked.
+        `name` is how the server's own views call its sessions. One that stalls inside a transaction is
+        ended by the server, so that a stopped process cannot keep rows locked.
         """
         engine = create_async_engine(
             driver_url(url),
@@ -71,7 +72,7 @@ class Database:
                 # The server gives up first; this is for a link that has gone silent.
                 "command_timeout": statement_timeout_ms / 1000 + 5,
                 "server_settings": {
-                    "application_name": "botwarden",
+                    "application_name": name,
                     "timezone": "UTC",
                     "lock_timeout": str(lock_timeout_ms),
                     "statement_timeout": str(statement_timeout_ms),

@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import select, text
 
 from botwarden.persistence.database import Transaction
+from botwarden.persistence.halts import EVERYONE
 from botwarden.persistence.order_tables import orders
-from botwarden.trading.bot import BotId
+from botwarden.trading.bot import BotId, UserId
 from botwarden.trading.orders import Order, OrderStatus, OrderType, Reason, Side
 
 _FIELDS = Order.__struct_fields__
@@ -17,6 +18,11 @@ async def read_open_orders(tx: Transaction, bot_ids: Collection[BotId]) -> dict[
     """Return the open order of each of the bots that has one."""
     rows = await tx.execute(_OPEN, {"bot_ids": sorted(bot_ids)})
     return {row.bot_id: order_of(row) for row in rows}
+
+
+async def count_entries(tx: Transaction, user_id: UserId) -> int:
+    """Return how many entries of the user, or of `EVERYONE`, are not settled."""
+    return int((await tx.execute(_ENTRIES, {"user_id": user_id, "everyone": EVERYONE})).scalar_one())
 
 
 async def read_resting_lists(tx: Transaction, bot_ids: Collection[BotId]) -> dict[BotId, Order]:
@@ -45,3 +51,7 @@ _UNSETTLED = select(*(orders.c[name] for name in _FIELDS)).where(
 # The statuses are written out: only so are their partial indexes used.
 _OPEN = _UNSETTLED.where(orders.c.status == text("'open'"))
 _RESTING = _UNSETTLED.where(orders.c.status == text("'resting'"))
+_ENTRIES = text(
+    "SELECT count(*) FROM orders"
+    " WHERE status = 'open' AND side = 'BUY' AND (user_id = :user_id OR :user_id = :everyone)"
+)
