@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import text
 
 from botwarden.persistence.database import Transaction
+from botwarden.persistence.halts import EVERYONE
 from botwarden.persistence.rows import STATE_COLUMNS, state_of
 from botwarden.persistence.transitions import exclude_changes
 from botwarden.trading.bot import BotState
@@ -36,6 +37,8 @@ ResetOutcome = ResetDone | AlreadyDone | TooEarly
 
 async def reset_day(tx: Transaction, day: date, *, reactivate_all: bool = False) -> ResetOutcome:
     """Turn `day` (UTC) for all bots; days that were missed before it need no turn of their own.
+
+    `reactivate_all` also starts whom owners stopped, unless a brake holds the account.
 
     Locks: the reset's advisory lock alone, then the bots' rows in id order.
     Raises `Locked` when the lock is not to be had.
@@ -80,7 +83,11 @@ _TURN = text(f"""
                sum(after - before) FILTER (WHERE field = 'daily_trades_count') AS trades
         FROM adjustments WHERE trading_day = :day GROUP BY bot_id
     ), b AS (
-        SELECT s.*, c.reactivate_daily AND (s.is_active OR :reactivate_all) AS revived,
+        SELECT s.*,
+               -- Nobody whose brake is on is started by a setting.
+               c.reactivate_daily AND (s.is_active OR :reactivate_all AND NOT EXISTS (
+                   SELECT FROM halts h WHERE h.user_id IN (s.user_id, {EVERYONE})
+               )) AS revived,
                coalesce(t.pnl, 0) + coalesce(a.pnl, 0) AS pnl,
                greatest(0, coalesce(t.trades, 0) + coalesce(a.trades, 0)) AS trades
         FROM bot_states s

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 
 from botwarden.errors import Locked
-from botwarden.persistence import bots
+from botwarden.persistence import bots, halts
 from botwarden.persistence.commits import Committed, Conflict
 from botwarden.persistence.database import Database
 from botwarden.persistence.resets import AlreadyDone, ResetDone, TooEarly, reset_day
@@ -73,11 +73,16 @@ async def add_bots_of_every_kind(database: Database, yesterday: date) -> list[An
     return made
 
 
+@pytest.mark.parametrize("brake", [None, "own", "everyone"])
 @pytest.mark.parametrize("reactivate_all", [False, True])
-async def test_the_statement_does_what_the_machine_says(database, reactivate_all):
-    """For bots of every kind the reset in SQL equals `decide(DayTurned)`, events included."""
+async def test_the_statement_does_what_the_machine_says(database, reactivate_all, brake):
+    """The reset in SQL equals `decide(DayTurned)`, events included; a brake overrules the setting."""
     day = await today(database)
     made = await add_bots_of_every_kind(database, day - timedelta(days=1))
+    if brake is not None:
+        owner = made[0][0].user_id
+        async with database.begin() as tx:
+            await halts.set_halt(tx, owner if brake == "own" else halts.EVERYONE, set_by=owner)
     outcome = await turn(database, day, reactivate_all=reactivate_all)
     assert isinstance(outcome, ResetDone)
     turned = {state.bot_id: state for state in outcome.states}
@@ -90,7 +95,7 @@ async def test_the_statement_does_what_the_machine_says(database, reactivate_all
             day=day,
             daily_pnl=ZERO,
             daily_trades_count=0,
-            reactivate_all=reactivate_all,
+            reactivate_all=reactivate_all and brake is None,
             at=datetime.combine(day, time(), UTC),
         )
         expected = decide(config, before, event, instrument=None)
