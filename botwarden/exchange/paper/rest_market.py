@@ -3,6 +3,7 @@
 Source: Binance spot API, general and market data endpoints.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -16,7 +17,7 @@ from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.gate import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.instruments import description
 from botwarden.exchange.paper.limits import interval_of
-from botwarden.exchange.paper.market import SymbolMarket
+from botwarden.exchange.paper.market import SymbolMarket, Trade
 from botwarden.exchange.paper.params import Params
 from botwarden.exchange.paper.times import DAY_MS
 
@@ -149,6 +150,19 @@ async def trades(call: Call) -> Any:
     """GET trades."""
     symbol = call.symbol()
     limit = call.params.limit(500, 1000)
+    return _shown_trades(list(symbol.recent)[-limit:])
+
+
+async def historical_trades(call: Call) -> Any:
+    """GET historicalTrades: from an id on, as far back as trades are kept."""
+    symbol, params = call.symbol(), call.params
+    limit, from_id = params.limit(500, 1000), params.integer("fromId")
+    if from_id is None:
+        return _shown_trades(list(symbol.recent)[-limit:])
+    return _shown_trades([made for made in symbol.recent if made.trade_id >= from_id][:limit])
+
+
+def _shown_trades(made_trades: Sequence[Trade]) -> list[dict[str, Any]]:
     return [
         {
             "id": made.trade_id,
@@ -159,7 +173,7 @@ async def trades(call: Call) -> Any:
             "isBuyerMaker": made.buyer_is_maker,
             "isBestMatch": True,
         }
-        for made in list(symbol.recent)[-limit:]
+        for made in made_trades
     ]
 
 
@@ -197,6 +211,7 @@ ENDPOINTS = {
     ("GET", "avgPrice"): Endpoint(handle=average_price, weight=weight(2)),
     ("GET", "depth"): Endpoint(handle=depth, weight=_depth_weight),
     ("GET", "trades"): Endpoint(handle=trades, weight=weight(25)),
+    ("GET", "historicalTrades"): Endpoint(handle=historical_trades, weight=weight(25)),
     ("GET", "aggTrades"): Endpoint(handle=aggregate_trades, weight=weight(4)),
 }
 

@@ -83,6 +83,8 @@ async def test_recent_trades(house: House) -> None:
     trades = await house.client.get_recent_trades(symbol="BTCUSDT")
     assert len(trades) >= 3
     assert [trade["id"] for trade in trades] == sorted({trade["id"] for trade in trades})
+    from_id = trades[-1]["id"]
+    assert await house.client.get_historical_trades(symbol="BTCUSDT", fromId=from_id, limit=1) == [trades[-1]]
     assert [trade["a"] for trade in await house.client.get_aggregate_trades(symbol="BTCUSDT", limit=1)] == [
         house.venue.market.symbols["BTCUSDT"].recent[-1].trade_id
     ]
