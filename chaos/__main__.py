@@ -39,7 +39,7 @@ async def run(folder: Path, *, seconds: float, seed: int) -> tuple[Toll, Verdict
         with anyio.move_on_after(seconds):
             await _torment(world, fleet, toll, seed)
         _tell(f"{toll.kills} kills, {toll.freezes} freezes; now all heals and is counted")
-        await _heal(world, fleet)
+        await _heal(world, fleet, toll)
         return toll, await judge(world, fleet.rests)
 
 
@@ -63,11 +63,12 @@ async def _torment(world: World, fleet: Fleet, toll: Toll, seed: int) -> None:
         tormentors.start_soon(fleet.interfere, random.Random(f"{seed}-owner"))  # noqa: S311 - repeatable
 
 
-async def _heal(world: World, fleet: Fleet) -> None:
-    """Let one whole replica put everything in order, and let nothing new begin."""
-    await world.be_honest()
+async def _heal(world: World, fleet: Fleet, toll: Toll) -> None:
+    """Pull every plug a last time; let one whole replica put all in order, and let nothing new begin."""
     for replica in world.replicas:
+        toll.kills += not replica.is_struck
         replica.kill()
+    await world.be_honest()
     world.replicas[0].start()
     await fleet.brake()
 

@@ -18,5 +18,5 @@ def test_nothing_happens_twice_and_nothing_is_forgotten(data_dir):
     toll, verdict = anyio.run(storm)
     report(toll, verdict, seconds=SECONDS, seed=SEED)
     assert verdict.is_clean
-    assert toll.kills >= 2
+    assert toll.kills >= 1
     assert verdict.trades >= 1
