@@ -58,10 +58,36 @@ async def judge(world: World, rests: list[Rest]) -> Verdict:
 
 
 async def _hold_against_the_exchange(backend: Backend, verdict: Verdict) -> None:
+    """Compare order by order. Exits go on meanwhile, so our books are read before and after theirs."""
+    tag, before = await _our_orders(backend)
+    seen = await _their_orders(backend)
+    _, after = await _our_orders(backend)
+    ours = {name: count for name, count in seen.items() if name.startswith(f"bw-{tag}-")}
+    verdict.venue_orders = sum(ours.values())
+    doubled = [name for name, count in ours.items() if count > 1]
+    forgotten = [name for name in ours if after.get(name) in (None, "absent", "never_sent", "rejected")]
+    missing = [
+        name for name, status in before.items() if status in ("filled", "expired") and name not in ours
+    ]
+    for what, names in (
+        ("intents ordered twice", doubled),
+        ("orders forgotten", forgotten),
+        ("orders booked that the exchange does not know", missing),
+    ):
+        verdict.wrong[what] = len(names)
+        verdict.notes.extend(f"{what}: {name} ({after.get(name)})" for name in names[:20])
+
+
+async def _our_orders(backend: Backend) -> tuple[str, dict[str, str]]:
+    """Return the installation's tag, and the status of each order by its client order id."""
     async with backend.database.read() as tx:
-        tag = await read_tag(tx)
         rows = await tx.execute(text("SELECT client_order_id, status FROM orders"))
-        known = {row.client_order_id: row.status for row in rows}
+        return await read_tag(tx), {row.client_order_id: row.status for row in rows}
+
+
+async def _their_orders(backend: Backend) -> Counter[str]:
+    """Return how often the exchange has each client order id."""
+    async with backend.database.read() as tx:
         accounts = (await tx.execute(text("SELECT DISTINCT api_key_id, symbol FROM orders"))).all()
     seen: Counter[str] = Counter()
     for api_key_id, symbol in accounts:
@@ -71,18 +97,7 @@ async def _hold_against_the_exchange(backend: Backend, verdict: Verdict) -> None
             last = page[-1].venue_order_id
             seen.update(order.client_order_id for order in page)
         await account.close()
-    ours = {name: count for name, count in seen.items() if name.startswith(f"bw-{tag}-")}
-    verdict.venue_orders = sum(ours.values())
-    doubled = [name for name, count in ours.items() if count > 1]
-    forgotten = [name for name in ours if known.get(name) in (None, "absent", "never_sent", "rejected")]
-    missing = [name for name, status in known.items() if status in ("filled", "expired") and name not in ours]
-    for what, names in (
-        ("intents ordered twice", doubled),
-        ("orders forgotten", forgotten),
-        ("orders booked that the exchange does not know", missing),
-    ):
-        verdict.wrong[what] = len(names)
-        verdict.notes.extend(f"{what}: {name} ({known.get(name)})" for name in names[:20])
+    return seen
 
 
 def _verify_ledger(world: World, verdict: Verdict) -> None:
