@@ -69,16 +69,9 @@ def _wish(number: int, api_key_id: int) -> NewBot:
         api_key_id=api_key_id,
         check_interval_seconds=60,
         initial_capital=Decimal(1000),
-        position_size_fixed=None,
         position_size_perc=Decimal(10),
         stop_loss_perc=Decimal(2),
         take_profit_perc=Decimal(4),
-        trailing_stop_perc=None,
-        trailing_stop_active=False,
-        max_daily_trades=None,
-        max_daily_loss_perc=None,
-        daily_target_perc=None,
-        reactivate_daily=True,
     )
 
 

@@ -46,7 +46,7 @@ SAMPLES = [
     ("environment", "botwarden/http/x.py", DOC + "os.getenv('HOME')", None),
     ("machine", "README.md", "cd /" + "work/main", "see docs/" + "work/main"),
     ("machine", "dev", "ls /" + "root/", None),
-    ("machine", "dev", "pip --index-url https://registry.example/" + "simple", "https://example.org/"),
+    ("machine", "dev", "pip -i https:" + "//packages/" + "simple", "https://example.org/"),
     ("unowned", "botwarden/x.py", DOC + "# TO" + "DO: later", DOC + "# TO" + "DO(ann): by the next release"),
 ]
 

@@ -41,16 +41,16 @@ class NewBot(msgspec.Struct, frozen=True, kw_only=True):
     api_key_id: ApiKeyId
     check_interval_seconds: int
     initial_capital: Decimal
-    position_size_fixed: Decimal | None
-    position_size_perc: Decimal | None
+    position_size_fixed: Decimal | None = None
+    position_size_perc: Decimal | None = None
     stop_loss_perc: Decimal
     take_profit_perc: Decimal
-    trailing_stop_perc: Decimal | None
-    trailing_stop_active: bool
-    max_daily_trades: int | None
-    max_daily_loss_perc: Decimal | None
-    daily_target_perc: Decimal | None
-    reactivate_daily: bool
+    trailing_stop_perc: Decimal | None = None
+    trailing_stop_active: bool = False
+    max_daily_trades: int | None = None
+    max_daily_loss_perc: Decimal | None = None
+    daily_target_perc: Decimal | None = None
+    reactivate_daily: bool = True
     exchange_protection: bool = False
 
 

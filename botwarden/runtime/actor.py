@@ -68,6 +68,7 @@ class Actor(Generic[M_contra]):
 
     async def receive(self, message: M_contra, /) -> Next | None:
         """Handle one message; None means to continue."""
+        # Not abstract: an actor that has only children or duties is told nothing.
         raise NotImplementedError
 
     async def stopped(self) -> None:

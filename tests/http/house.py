@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import anyio
 import msgspec
@@ -23,8 +22,9 @@ from botwarden.persistence.broadcast import Broadcast, StateChanged
 from botwarden.persistence.database import Database
 from botwarden.persistence.tables import api_keys
 from botwarden.runtime import SystemClock
-from botwarden.trading.bot import ApiKeyId, BotId, BotState, Cause, UserId, Venue
+from botwarden.trading.bot import ApiKeyId, BotId, BotState, Cause, UserId
 from botwarden.trading.decisions import Decision
+from tests.persistence.examples import new_bot
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
@@ -141,30 +141,6 @@ class Follower:
 
 def token_of(user_id: UserId) -> bytes:
     return b"token of %d" % user_id
-
-
-def new_bot(api_key_id: ApiKeyId) -> bots.NewBot:
-    return bots.NewBot(
-        name="bot",
-        symbol="BTCUSDT",
-        strategy="simple",
-        strategy_params={},
-        timeframe="1m",
-        venue=Venue.PAPER,
-        api_key_id=api_key_id,
-        check_interval_seconds=60,
-        initial_capital=Decimal(1000),
-        position_size_fixed=None,
-        position_size_perc=Decimal(10),
-        stop_loss_perc=Decimal(2),
-        take_profit_perc=Decimal(4),
-        trailing_stop_perc=None,
-        trailing_stop_active=False,
-        max_daily_trades=None,
-        max_daily_loss_perc=None,
-        daily_target_perc=None,
-        reactivate_daily=True,
-    )
 
 
 @asynccontextmanager
