@@ -24,6 +24,7 @@ class Account:
 
     account_id: int
     api_key: str
+    #: Of an HMAC, or a public key as PEM.
     secret_key: str = field(repr=False)
     holdings: dict[str, Holding] = field(default_factory=dict)
     #: Open orders by symbol and id.

@@ -16,6 +16,7 @@ from botwarden.errors import Missing, Refused
 from botwarden.exchange.paper.amounts import text, units
 from botwarden.exchange.paper.fault_admin import FaultAdmin
 from botwarden.exchange.paper.fault_market import MarketAdmin
+from botwarden.exchange.paper.security import public_key
 from botwarden.exchange.paper.venue import PaperVenue
 
 HEADER = "X-Paper-Admin"
@@ -24,7 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
-    """POST /paper/accounts."""
+    """POST /paper/accounts. `secret_key`: an HMAC's secret, or a public key of Ed25519 or RSA as PEM."""
 
     api_key: str
     secret_key: str
@@ -73,6 +74,7 @@ class Admin:
         wish = msgspec.json.decode(await request.read(), type=NewAccount)
         if not wish.api_key or not wish.secret_key:
             return _problem(HTTPStatus.BAD_REQUEST, "api_key and secret_key must not be empty")
+        public_key(wish.secret_key)  # Raises if it is one that nobody can sign for.
         balances = _balances(wish.balances)
         account = self._venue.engine.register(wish.api_key, wish.secret_key, balances)
         await self._venue.store.settled()

@@ -7,9 +7,9 @@ from typing import Any
 
 from botwarden.exchange.paper import errors, records
 from botwarden.exchange.paper.amounts import text
+from botwarden.exchange.paper.calls import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.fees import BURNED, DISCOUNT, RATE, can_burn
-from botwarden.exchange.paper.gate import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.limits import interval_of
 from botwarden.exchange.paper.market import SymbolMarket
 from botwarden.exchange.paper.matching import COMMISSION_BPS

@@ -8,8 +8,8 @@ Source: Binance spot API, orderList/oco, order/oco, orderList, openOrderList, al
 from typing import Any
 
 from botwarden.exchange.paper import errors, filters, records
+from botwarden.exchange.paper.calls import Call, Endpoint, weight
 from botwarden.exchange.paper.errors import ApiError
-from botwarden.exchange.paper.gate import Call, Endpoint, weight
 from botwarden.exchange.paper.new_order import NewOrder
 from botwarden.exchange.paper.order_form import (
     leg_names,

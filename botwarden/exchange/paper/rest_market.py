@@ -13,12 +13,13 @@ from botwarden.exchange.paper import errors, events
 from botwarden.exchange.paper.amounts import UNIT, text
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
 from botwarden.exchange.paper.book import best_of
+from botwarden.exchange.paper.calls import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.errors import ApiError
-from botwarden.exchange.paper.gate import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.instruments import description
 from botwarden.exchange.paper.limits import interval_of
 from botwarden.exchange.paper.market import SymbolMarket, Trade
 from botwarden.exchange.paper.params import Params
+from botwarden.exchange.paper.time_units import candles_in_micros
 from botwarden.exchange.paper.times import DAY_MS
 
 AVERAGE_MINUTES = 5
@@ -199,12 +200,14 @@ def _depth_weight(params: Params) -> int:
     return next(cost for most, cost in ((100, 5), (500, 25), (1000, 50), (5000, 250)) if limit <= most)
 
 
+_KLINES = Endpoint(handle=klines, weight=weight(2), in_micros=candles_in_micros)
+
 ENDPOINTS = {
     ("GET", "ping"): Endpoint(handle=ping, weight=weight(1)),
     ("GET", "time"): Endpoint(handle=server_time, weight=weight(1)),
     ("GET", "exchangeInfo"): Endpoint(handle=exchange_info, weight=weight(20)),
-    ("GET", "klines"): Endpoint(handle=klines, weight=weight(2)),
-    ("GET", "uiKlines"): Endpoint(handle=klines, weight=weight(2)),
+    ("GET", "klines"): _KLINES,
+    ("GET", "uiKlines"): _KLINES,
     ("GET", "ticker/price"): Endpoint(handle=price, weight=weight_by("symbol", given=2, absent=4)),
     ("GET", "ticker/bookTicker"): Endpoint(handle=book_ticker, weight=weight_by("symbol", given=2, absent=4)),
     ("GET", "ticker/24hr"): Endpoint(handle=day_ticker, weight=weight_by("symbol", given=2, absent=80)),

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 from botwarden.exchange.paper import errors, filters, records
+from botwarden.exchange.paper.calls import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.errors import ApiError
-from botwarden.exchange.paper.gate import Call, Endpoint, weight, weight_by
 from botwarden.exchange.paper.limits import TAKER_GIVES_BACK
 from botwarden.exchange.paper.market import SymbolMarket
 from botwarden.exchange.paper.new_order import NewOrder
