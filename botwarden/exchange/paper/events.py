@@ -154,6 +154,52 @@ def mini_ticker(symbol: str, day: Bar, now_ms: int) -> Any:
     }
 
 
+def day_ticker(symbol: str, book: Book, day: Bar, *, last: Trade | None, opened_ms: int, now_ms: int) -> Any:
+    """The last 24 hours at length; `last`: the newest trade."""
+    bid, ask = best_of(book.bids()), best_of(book.asks())
+    newest_id = last.trade_id if last is not None else 0
+    return {
+        "e": "24hrTicker",
+        "E": now_ms,
+        "s": symbol,
+        "p": text(day.close - day.open),
+        "P": percent_change(day),
+        "w": text(weighted_average(day)),
+        "x": text(day.open),
+        "c": text(day.close),
+        "Q": text(last.quantity if last is not None else 0),
+        "b": text(bid.price),
+        "B": text(bid.quantity),
+        "a": text(ask.price),
+        "A": text(ask.quantity),
+        "o": text(day.open),
+        "h": text(day.high),
+        "l": text(day.low),
+        "v": text(day.volume),
+        "q": text(day.quote_volume),
+        "O": opened_ms,
+        "C": now_ms,
+        "F": max(0, newest_id - day.trades + 1),
+        "L": newest_id,
+        "n": day.trades,
+    }
+
+
+def goodbye(now_ms: int) -> Any:
+    """The venue is about to go. Source: Binance spot API, change log, 2026-05."""
+    return {"e": "serverShutdown", "E": now_ms}
+
+
+def percent_change(bar: Bar) -> str:
+    """Return by how much a price has changed, in percent."""
+    return f"{100 * (bar.close - bar.open) / bar.open:.3f}"
+
+
+def weighted_average(bar: Bar) -> int:
+    """Return the average price by volume; the last one when nothing was traded."""
+    return bar.quote_volume * UNIT // bar.volume if bar.volume else bar.close
+
+
 def average_price(bars: list[Bar], price: int) -> int:
     """Return the average price of these minutes, weighted by volume; the last price without any."""
     volume = sum(bar.volume for bar in bars)

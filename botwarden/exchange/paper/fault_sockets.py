@@ -6,7 +6,6 @@ The invariant: only what the fault names is different; a connection that it leav
 from collections.abc import Callable
 
 import anyio
-import msgspec
 from aiohttp import web
 
 from botwarden.exchange.paper import answers
@@ -19,20 +18,27 @@ CLOSE_WITHIN_S = 1.0
 
 
 def deliver(
-    caught: CaughtEvent, raw: str, *, tell: Callable[[str], None], end: Callable[[Ending], None]
+    caught: CaughtEvent,
+    tell: Callable[[], None],
+    *,
+    replace: Callable[[str], None],
+    end: Callable[[Ending], None],
 ) -> None:
-    """Let an event through as far as the fault allows. `tell` says it to all; `end` cuts all of them off."""
+    """Let an event through as far as the fault allows.
+
+    `tell` says it to all who hear it, `replace` says something else to them; `end` cuts all of them off.
+    """
     match caught.fault.effect:
         case "drop":
             pass
         case "twice":
-            tell(raw)
-            tell(raw)
+            tell()
+            tell()
         case "late":
-            caught.later(lambda: tell(raw))
+            caught.later(tell)
             return
         case "replace":
-            tell(caught.fault.message or "")
+            replace(caught.fault.message or "")
         case _:
             if caught.fault.ending is not None:
                 end(caught.fault.ending)
@@ -40,9 +46,12 @@ def deliver(
 
 
 async def finish(
-    socket: web.WebSocketResponse, request: web.Request, ending: Ending, *, is_combined: bool, now_ms: int
+    socket: web.WebSocketResponse, request: web.Request, ending: Ending, goodbye: Callable[[], str]
 ) -> None:
-    """End a connection in this way. A deaf one returns at once; its owner keeps it."""
+    """End a connection in this way. A deaf one returns at once; its owner keeps it.
+
+    `goodbye`: what the venue says before it goes.
+    """
     match ending.how:
         case "reset" | "closed":
             hang_up(request, reset=ending.how == "reset")
@@ -51,16 +60,9 @@ async def finish(
                 request.transport.pause_reading()
         case _:
             if ending.how == "shutdown":
-                await socket.send_str(goodbye(is_combined=is_combined, now_ms=now_ms))
+                await socket.send_str(goodbye())
             with anyio.move_on_after(CLOSE_WITHIN_S):
                 await socket.close(code=ending.code, message=ending.reason.encode())
-
-
-def goodbye(*, is_combined: bool, now_ms: int) -> str:
-    """Return what the venue says before it goes. Source: Binance spot API, change log, 2026-05."""
-    event = {"e": "serverShutdown", "E": now_ms}
-    said = {"stream": "!serverShutdown", "data": event} if is_combined else event
-    return msgspec.json.encode(said).decode()
 
 
 def turned_away(fault: ConnectionFault, request: web.Request) -> web.StreamResponse:

@@ -289,11 +289,10 @@ def _day(call: Call, symbol: SymbolMarket, *, is_mini: bool) -> Any:
         return shown
     book = call.venue.engine.book(symbol)
     bid, ask = best_of(book.bids()), best_of(book.asks())
-    change = last - day.open
     return shown | {
-        "priceChange": text(change),
-        "priceChangePercent": f"{100 * change / day.open:.3f}",
-        "weightedAvgPrice": text(day.quote_volume * UNIT // day.volume if day.volume else last),
+        "priceChange": text(day.close - day.open),
+        "priceChangePercent": events.percent_change(day),
+        "weightedAvgPrice": text(events.weighted_average(day)),
         "prevClosePrice": text(day.open),
         "lastQty": text(symbol.recent[-1].quantity if symbol.recent else 0),
         "bidPrice": text(bid.price),

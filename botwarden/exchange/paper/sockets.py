@@ -1,24 +1,21 @@
-"""The websocket side of the market streams: connections, requests on them, and signs of life.
+"""What clients may ask on a connection of market streams.
 
-Source: Binance spot API, WebSocket streams, general information and limits.
+Source: Binance spot API, WebSocket streams, live subscribing and unsubscribing.
 """
 
-from contextlib import suppress
 from typing import Any
 
-import aiohttp
-import anyio
 import msgspec
 from aiohttp import web
 
-from botwarden.exchange.paper import fault_sockets
-from botwarden.exchange.paper.fault_events import Ending
-from botwarden.exchange.paper.streams import Client, StreamHub
+from botwarden.exchange.paper import events
+from botwarden.exchange.paper.answers import refusal
+from botwarden.exchange.paper.connection import Client, Connection
+from botwarden.exchange.paper.errors import ApiError
+from botwarden.exchange.paper.streams import StreamHub
+from botwarden.exchange.paper.time_units import event_in_micros, wants_micros
 from botwarden.exchange.paper.times import ServerClock
 
-PING_EVERY_S = 20.0
-PONG_WITHIN_S = 60.0
-LONGEST_LIFE_S = 86_400.0
 STREAMS_PER_CONNECTION = 1024
 MESSAGES_PER_SECOND = 5
 
@@ -38,93 +35,27 @@ class StreamSocket:
         self._hub = hub
         self._clock = clock
         self._client = client
-        self._socket = web.WebSocketResponse(autoping=False, max_msg_size=64 * 1024)
-        self._heard_at = clock.monotonic()
-        self._second, self._messages = 0, 0
 
     async def serve(self, request: web.Request, streams: list[str]) -> web.StreamResponse:
         """Serve the connection until either side ends it."""
-        faults = self._hub.faults
-        caught = None if faults.is_empty else faults.catch_connection(request.path)
-        if caught is not None and caught.fault.effect != "deaf":
-            caught.tell("done")
-            return fault_sockets.turned_away(caught.fault, request)
-        await self._socket.prepare(request)
-        self._hub.subscribe(self._client, streams)
-        if caught is not None:
-            self._client.end(Ending("deaf"), caught.go_on)
-        try:
-            async with anyio.create_task_group() as group:
-                for part in (self._send, self._receive, self._ping, self._end_when_dropped):
-                    group.start_soon(self._until_over, part, group.cancel_scope)
-            await self._end_as_told(request)
-        finally:
-            self._hub.leave(self._client)
-            if self._client.dropped.is_set() and request.transport is not None:
-                # Nothing more will be read from us: waiting for a closing handshake would hold memory.
-                request.transport.abort()
-        return self._socket
+        return await Connection(self._client, self._clock, self._hub.faults).serve(
+            request,
+            begin=lambda: self._hub.subscribe(self._client, streams),
+            hear=self._hear,
+            leave=lambda: self._hub.leave(self._client),
+            goodbye=self._goodbye,
+            most_per_second=MESSAGES_PER_SECOND,
+        )
 
-    async def _end_as_told(self, request: web.Request) -> None:
-        """End the connection as a fault says, if one does."""
-        client = self._client
-        if client.ending is None or client.until is None:
-            return
-        now_ms = self._clock.now_ms()
-        with suppress(ConnectionError):
-            await fault_sockets.finish(
-                self._socket, request, client.ending, is_combined=client.is_combined, now_ms=now_ms
-            )
-        if client.ending.how == "deaf":
-            self._hub.leave(client)
-            await client.until.wait()
+    def _hear(self, raw: str) -> None:
+        self._client.offer(msgspec.json.encode(self._answer(raw)).decode())
 
-    async def _until_over(self, part: Any, scope: anyio.CancelScope) -> None:
-        try:
-            await part()
-        except (ConnectionError, aiohttp.ClientError):
-            pass
-        finally:
-            scope.cancel()
-
-    async def _send(self) -> None:
-        while True:
-            message = await self._client.queue.get()
-            if message is None:
-                return
-            await self._socket.send_str(message)
-
-    async def _receive(self) -> None:
-        async for message in self._socket:
-            if self._is_too_chatty():
-                await self._socket.close(code=1008, message=b"Too many requests")
-                return
-            if message.type is aiohttp.WSMsgType.PING:
-                await self._socket.pong(message.data)
-            elif message.type is aiohttp.WSMsgType.PONG:
-                self._heard_at = self._clock.monotonic()
-            elif message.type is aiohttp.WSMsgType.TEXT:
-                self._client.offer(msgspec.json.encode(self._answer(message.data)).decode())
-
-    async def _ping(self) -> None:
-        until = self._clock.monotonic() + LONGEST_LIFE_S
-        while self._clock.monotonic() < until:
-            await self._socket.ping(str(self._clock.now_ms()).encode())
-            await anyio.sleep(PING_EVERY_S)
-            if self._clock.monotonic() - self._heard_at > PONG_WITHIN_S:
-                return
-        await self._socket.close(code=1001, message=b"24 hours have passed")
-
-    async def _end_when_dropped(self) -> None:
-        await self._client.dropped.wait()
-
-    def _is_too_chatty(self) -> bool:
-        second = int(self._clock.monotonic())
-        if second != self._second:
-            self._second, self._messages = second, 0
-        self._messages += 1
-        # The venue counts over some seconds; a burst of twice the limit is never meant.
-        return self._messages > 2 * MESSAGES_PER_SECOND
+    def _goodbye(self) -> str:
+        event = events.goodbye(self._clock.now_ms())
+        if self._client.in_micros:
+            event = event_in_micros(event)
+        said = {"stream": "!serverShutdown", "data": event} if self._client.is_combined else event
+        return msgspec.json.encode(said).decode()
 
     def _answer(self, raw: str) -> Any:
         try:
@@ -169,13 +100,20 @@ def _refusal(code: int, message: str, request_id: int | str | None) -> Any:
 def add_routes(app: web.Application, hub: StreamHub, clock: ServerClock) -> None:
     """Put the stream endpoints into the server."""
 
+    async def serve(request: web.Request, names: str, *, is_combined: bool) -> web.StreamResponse:
+        try:
+            in_micros = wants_micros(request.query.get("timeUnit"))
+        except ApiError as refused:
+            return refusal(refused)
+        client = Client(is_combined=is_combined, in_micros=in_micros)
+        streams = [name for name in names.split("/") if name]
+        return await StreamSocket(hub, clock, client).serve(request, streams)
+
     async def raw(request: web.Request) -> web.StreamResponse:
-        names = [name for name in request.match_info.get("names", "").split("/") if name]
-        return await StreamSocket(hub, clock, Client(is_combined=False)).serve(request, names)
+        return await serve(request, request.match_info.get("names", ""), is_combined=False)
 
     async def combined(request: web.Request) -> web.StreamResponse:
-        names = [name for name in request.query.get("streams", "").split("/") if name]
-        return await StreamSocket(hub, clock, Client(is_combined=True)).serve(request, names)
+        return await serve(request, request.query.get("streams", ""), is_combined=True)
 
     app.router.add_get("/ws", raw)
     app.router.add_get("/ws/{names:.*}", raw)

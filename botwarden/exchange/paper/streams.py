@@ -1,10 +1,8 @@
 """Market streams: who has subscribed to what, and what they are told.
 
-The invariant: nobody's slowness reaches the market. Each client has a queue of its own with an end; who
-lets it fill up is dropped. A message is written once, however many read it.
+The invariant: a message is written once in each unit of time, however many read it.
 """
 
-import asyncio
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,45 +13,16 @@ import msgspec
 from botwarden.exchange.paper import events, fault_sockets
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
 from botwarden.exchange.paper.book import Book
+from botwarden.exchange.paper.connection import Client
 from botwarden.exchange.paper.fault_events import Ending
 from botwarden.exchange.paper.fault_plan import FaultPlan
 from botwarden.exchange.paper.market import Closed, Market, Trade
-from botwarden.exchange.paper.times import ServerClock
-
-#: Messages that a client may leave lying.
-QUEUE = 2000
+from botwarden.exchange.paper.time_units import event_in_micros
+from botwarden.exchange.paper.times import DAY_MS, ServerClock
 
 TICKER_EVERY_S = 1.0
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Client:
-    """One connection's subscriptions and what waits to be sent to it."""
-
-    def __init__(self, *, is_combined: bool) -> None:
-        #: Whether messages are wrapped with the name of their stream.
-        self.is_combined = is_combined
-        self.streams: set[str] = set()
-        self.queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=QUEUE)
-        #: Set when the client was too slow, or its connection is to end as a fault says.
-        self.dropped = asyncio.Event()
-        self.ending: Ending | None = None
-        #: When a connection that was made deaf may go.
-        self.until: anyio.Event | None = None
-
-    def offer(self, message: str) -> None:
-        """Queue a message, or drop the client."""
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self.dropped.set()
-
-    def end(self, ending: Ending, until: anyio.Event) -> None:
-        """Let the connection end in this way."""
-        if not self.dropped.is_set():
-            self.ending, self.until = ending, until
-            self.dropped.set()
 
 
 class StreamHub:
@@ -159,15 +128,18 @@ class StreamHub:
         wants_all = "!miniTicker@arr" in self._clients
         said = []
         for name in self._market.symbols:
-            stream = f"{name.lower()}@miniTicker"
-            if not wants_all and stream not in self._clients:
+            short, full = f"{name.lower()}@miniTicker", f"{name.lower()}@ticker"
+            if not wants_all and short not in self._clients and full not in self._clients:
                 continue
-            day = self._market.day(name)
-            if day is not None:
-                event = events.mini_ticker(name, day, now_ms)
-                if not self._is_mute(stream):
-                    said.append(event)
-                self._publish(stream, event)
+            day, book = self._market.day(name), self._market.symbols[name].book()
+            if day is None or book is None:
+                continue
+            event = events.mini_ticker(name, day, now_ms)
+            if not self._is_mute(short):
+                said.append(event)
+            self._publish(short, event)
+            if full in self._clients:
+                self._publish(full, self._day_ticker(name, day, book, now_ms))
         if wants_all:
             self._publish("!miniTicker@arr", said)
 
@@ -190,6 +162,12 @@ class StreamHub:
             self._publish(stream, events.depth_update(name, before, book, self._clock.now_ms()))
 
     # Inside
+
+    def _day_ticker(self, name: str, day: Bar, book: Book, now_ms: int) -> Any:
+        recent = self._market.symbols[name].recent
+        last = recent[-1] if recent else None
+        opened_ms = self._market.position_ms - DAY_MS
+        return events.day_ticker(name, book, day, last=last, opened_ms=opened_ms, now_ms=now_ms)
 
     def _kline(self, name: str, interval: str, bar: Bar, *, is_closed: bool) -> Any:
         return events.kline(
@@ -227,22 +205,26 @@ class StreamHub:
         clients = self._clients.get(stream)
         if not clients or self._is_mute(stream):
             return
-        raw = _encode(event).decode()
         caught = None if self.faults.is_empty else self.faults.catch_event(stream, event)
         if caught is None:
-            self._tell(stream, raw)
+            self._tell(stream, event)
             return
         fault_sockets.deliver(
             caught,
-            raw,
-            tell=lambda message: self._tell(stream, message),
+            lambda: self._tell(stream, event),
+            replace=lambda message: self._tell_raw(stream, message, message),
             end=lambda ending: self._end(clients, ending, caught.go_on),
         )
 
-    def _tell(self, stream: str, raw: str) -> None:
-        wrapped = f'{{"stream":"{stream}","data":{raw}}}'
+    def _tell(self, stream: str, event: Any) -> None:
+        raw = _encode(event).decode()
+        wants_micros = any(client.in_micros for client in self._clients.get(stream, ()))
+        self._tell_raw(stream, raw, _encode(event_in_micros(event)).decode() if wants_micros else raw)
+
+    def _tell_raw(self, stream: str, raw: str, raw_in_micros: str) -> None:
         for client in self._clients.get(stream, ()):
-            client.offer(wrapped if client.is_combined else raw)
+            said = raw_in_micros if client.in_micros else raw
+            client.offer(f'{{"stream":"{stream}","data":{said}}}' if client.is_combined else said)
 
     def _end(self, clients: set[Client], ending: Ending, until: anyio.Event) -> None:
         for client in clients:

@@ -10,8 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from botwarden.exchange.paper import streams
-from botwarden.exchange.paper.streams import Client
+from botwarden.exchange.paper import connection
+from botwarden.exchange.paper.connection import Client
 from tests.exchange.paper.conftest import OpenHouse
 from tests.exchange.paper.house import House
 
@@ -150,7 +150,7 @@ async def test_a_slow_reader_is_dropped_and_nobody_waits(
     fast: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who does not read is cut off when the queue is full; the market and other readers go on."""
-    monkeypatch.setattr(streams, "QUEUE", 50)
+    monkeypatch.setattr(connection, "QUEUE", 50)
     reader = await anyio.connect_tcp("127.0.0.1", int(fast.origin.rpartition(":")[2]))
     names = "btcusdt@trade/btcusdt@aggTrade/btcusdt@bookTicker/ethusdt@trade"
     upgrade = (
@@ -183,9 +183,44 @@ async def test_a_slow_reader_is_dropped_and_nobody_waits(
 async def test_a_full_queue_drops_the_client() -> None:
     """Offering never waits: the message that does not fit ends the client."""
     client = Client(is_combined=False)
-    for _ in range(streams.QUEUE):
+    for _ in range(connection.QUEUE):
         client.offer("x")
     assert not client.dropped.is_set()
     client.offer("one too many")
     assert client.dropped.is_set()
-    assert client.queue.qsize() == streams.QUEUE
+    assert client.queue.qsize() == connection.QUEUE
+
+
+async def test_the_day_at_length(fast: House) -> None:
+    """The ticker stream tells what GET ticker/24hr shows, and each is of one moment."""
+    async with await connect(fast, "/ws/btcusdt@ticker") as socket:
+        (told,) = await heard(socket, 1, only="24hrTicker")
+    shown = await fast.client.get_ticker(symbol="BTCUSDT")
+    assert told["s"] == shown["symbol"] == "BTCUSDT"
+    assert float(told["l"]) <= float(told["c"]) <= float(told["h"])
+    assert float(told["b"]) < float(told["a"])
+    assert told["C"] - told["O"] > 0
+    assert told["L"] <= shown["lastId"]
+    assert float(told["p"]) == pytest.approx(float(told["c"]) - float(told["o"]))
+
+
+async def test_microseconds_for_who_asks(fast: House) -> None:
+    """Each connection hears times in its own unit; ids and amounts are the same."""
+    async with (
+        await connect(fast, "/stream?streams=btcusdt@trade&timeUnit=MICROSECOND") as fine,
+        await connect(fast, "/stream?streams=btcusdt@trade") as coarse,
+    ):
+        in_micros = {one["data"]["t"]: one["data"] for one in await heard(fine, 200)}
+        plain = {one["data"]["t"]: one["data"] for one in await heard(coarse, 200)}
+    both = in_micros.keys() & plain.keys()
+    assert both
+    for trade_id in both:
+        assert in_micros[trade_id]["T"] == plain[trade_id]["T"] * 1000
+        assert in_micros[trade_id] | {"T": 0, "E": 0} == plain[trade_id] | {"T": 0, "E": 0}
+
+
+async def test_an_unknown_unit_is_no_stream(fast: House) -> None:
+    """A unit that the venue does not have is refused before the connection opens."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await connect(fast, "/ws/btcusdt@trade?timeUnit=SECOND")
+    assert refused.value.status == 400
