@@ -1,8 +1,4 @@
-"""What a fault does to a REST request: whether and when it is executed, and what its sender sees.
-
-The invariant: the venue's own work on a request is done whole or not at all; only what is said of it,
-and when, differs from a day without faults.
-"""
+"""What a fault does to the answer of a REST request: another one, a part of it, or none."""
 
 import socket
 import struct
@@ -11,7 +7,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from botwarden.exchange.paper import answers
+from botwarden.exchange.paper import answers, fault_requests
 from botwarden.exchange.paper.fault_plan import Caught
 
 Work = Callable[[], Awaitable[web.Response]]
@@ -21,29 +17,12 @@ async def suffer(
     caught: Caught, request: web.Request, work: Work, *, now_ms: int, headers: Mapping[str, str]
 ) -> web.StreamResponse:
     """Answer a request that a fault has taken. `work` does what the request asks for."""
-    fault = caught.fault
-    try:
-        if fault.executes == "late":
-            said = await _tell(caught, request, _made(caught, now_ms, headers), then_close=True)
-            await caught.wait()
-            await _done(caught, work)
-            return said
-        if fault.waits == "before":
-            await caught.wait()
-        usual = await _done(caught, work) if fault.executes == "yes" else None
-        if fault.waits == "after":
-            await caught.wait()
-        is_usual = usual is not None and fault.answer not in ("html", "error")
-        answer = usual if usual is not None and is_usual else _made(caught, now_ms, headers)
-        return await _tell(caught, request, answer)
-    finally:
-        caught.tell("done")
-
-
-async def _done(caught: Caught, work: Work) -> web.Response:
-    answer = await work()
-    caught.tell("executed" if answer.status < 400 else "refused")
-    return answer
+    return await fault_requests.suffer(
+        caught,
+        work,
+        made=lambda: _made(caught, now_ms, headers),
+        tell=lambda answer, then_close: _tell(caught, request, answer, then_close=then_close),
+    )
 
 
 def _made(caught: Caught, now_ms: int, headers: Mapping[str, str]) -> web.Response:
@@ -60,7 +39,7 @@ def _made(caught: Caught, now_ms: int, headers: Mapping[str, str]) -> web.Respon
 
 
 async def _tell(
-    caught: Caught, request: web.Request, answer: web.Response, *, then_close: bool = False
+    caught: Caught, request: web.Request, answer: web.Response, *, then_close: bool
 ) -> web.StreamResponse:
     """Send the answer as far as the fault lets it through."""
     said: web.StreamResponse = answer

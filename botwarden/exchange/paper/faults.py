@@ -142,7 +142,7 @@ class RequestFault(
     executes: Executes = "yes"
     #: usual: the venue's own; usual_then_closed: and the connection ends behind it; half: half of it;
     #: closed, reset: the connection ends without a byte; html: a page of the web server in front;
-    #: error: an error of the venue.
+    #: error: an error of the venue. A websocket has no pages and no halves: it ends.
     answer: Answer = "usual"
     #: For html and error; a code brings its usual status and text along.
     code: int | None = None

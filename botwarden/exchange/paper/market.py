@@ -243,7 +243,15 @@ class Market:
             from_ms = self._minute_ms - DAY_MS + MINUTE_MS
             bars = self.source.minutes(name, from_ms, self._minute_ms)
             known = self._days[name] = (self._minute_ms, merge(from_ms, bars))
-        closed, live = known[1], self.symbols[name].live
+        return self.with_live(known[1], self.symbols[name], self._minute_ms)
+
+    def closed_since(self, name: str, from_ms: int, minute_ms: int) -> Bar | None:
+        """Return the closed minutes from `from_ms` to the one shown as one candle; may run in a thread."""
+        return merge(from_ms, self.source.minutes(name, max(self.source.first_ms, from_ms), minute_ms))
+
+    def with_live(self, closed: Bar | None, symbol: SymbolMarket, minute_ms: int) -> Bar | None:
+        """Return a candle of closed minutes with the minute that is shown, if that is the one after it."""
+        live = symbol.live if minute_ms == self._minute_ms else None
         if closed is None:
             return live
         return closed if live is None else join(closed, live)

@@ -37,6 +37,10 @@ class Params:
         """Whether a parameter was sent; does not count as reading it."""
         return name in self._values
 
+    def peek(self, name: str) -> str | None:
+        """Return a parameter without counting it as read."""
+        return self._values.get(name)
+
     def required(self, name: str) -> str:
         """Return a parameter that has to be there."""
         self._read.add(name)

@@ -77,6 +77,14 @@ def public_key(secret_key: str) -> Ed25519PublicKey | RSAPublicKey | None:
     return _parsed(secret_key) if secret_key.lstrip().startswith(_PEM) else None
 
 
+def kind_of(secret_key: str) -> str:
+    """Return what kind of key this secret belongs to: HMAC, Ed25519 or RSA."""
+    key = public_key(secret_key)
+    if key is None:
+        return "HMAC"
+    return "Ed25519" if isinstance(key, Ed25519PublicKey) else "RSA"
+
+
 def is_signed_by(secret_key: str, payload: bytes, signature: bytes) -> bool:
     """Whether the signature is this secret's.
 

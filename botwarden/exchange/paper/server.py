@@ -10,7 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 from aiohttp import web
 
-from botwarden.exchange.paper import rest_account, rest_lists, rest_market, rest_trade, sockets
+from botwarden.exchange.paper import (
+    rest_account,
+    rest_lists,
+    rest_market,
+    rest_tickers,
+    rest_trade,
+    sockets,
+    ws_api,
+)
 from botwarden.exchange.paper.admin_rest import Admin
 from botwarden.exchange.paper.gate import PREFIX, Gate
 from botwarden.exchange.paper.options import PaperOptions
@@ -19,6 +27,7 @@ from botwarden.exchange.paper.venue import PaperVenue, open_venue
 
 ENDPOINTS = {
     **rest_market.ENDPOINTS,
+    **rest_tickers.ENDPOINTS,
     **rest_account.ENDPOINTS,
     **rest_trade.ENDPOINTS,
     **rest_lists.ENDPOINTS,
@@ -38,6 +47,7 @@ def create_app(venue: PaperVenue) -> web.Application:
     settings = Gate(venue, rest_account.SETTINGS, prefix=SETTINGS_PREFIX)
     app.router.add_route("*", SETTINGS_PREFIX + "{path:.*}", settings.serve)
     sockets.add_routes(app, venue.streams, venue.clock)
+    ws_api.add_routes(app, venue)
     Admin(venue).add_routes(app)
     return app
 

@@ -10,7 +10,8 @@ import pytest
 
 from botwarden.exchange.paper.admin import PaperAdmin
 from botwarden.exchange.paper.server import opened
-from tests.exchange.paper.house import KEY, SECRET, TOKEN, House, Wire, client_of, options
+from tests.exchange.paper.house import KEY, SECRET, TOKEN, House, PythonBinance, Wire, client_of, options
+from tests.exchange.paper.talk import Talk, talking
 
 OpenHouse = Callable[..., AbstractAsyncContextManager[House]]
 
@@ -39,3 +40,27 @@ async def house(open_house: OpenHouse) -> AsyncIterator[House]:
     """A synthetic market with one account that has 100,000 USDT."""
     async with open_house() as one:
         yield one
+
+
+@pytest.fixture
+async def talk(house: House) -> AsyncIterator[Talk]:
+    """A connection to a synthetic market."""
+    async with talking(house) as one:
+        yield one
+
+
+@pytest.fixture
+async def library(house: House) -> AsyncIterator[PythonBinance]:
+    """python-binance's own client, with its own websocket."""
+    kind: Any = type(
+        "Pointed",
+        (PythonBinance,),
+        {
+            "API_URL": f"{house.origin}/api",
+            "WS_API_URL": house.origin.replace("http", "ws") + "/ws-api/v3",
+        },
+    )
+    client: PythonBinance = kind(KEY, SECRET)
+    client.ws_api.TIMEOUT = 3  # Closing waits so long for a word more.
+    yield client
+    await client.close_connection()

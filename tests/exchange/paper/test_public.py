@@ -8,8 +8,9 @@ import pytest
 from binance.exceptions import BinanceAPIException
 
 from botwarden.exchange import translate
+from botwarden.exchange.paper.amounts import text
 from tests.exchange.paper.conftest import OpenHouse
-from tests.exchange.paper.house import House
+from tests.exchange.paper.house import MINUTE, House
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +136,40 @@ async def test_what_symbols_offer(house: House) -> None:
     )  # fmt: skip
     limits = {name: value for rule in symbol["filters"] for name, value in rule.items()}
     assert (limits["maxNumOrders"], limits["maxNumAlgoOrders"], limits["maxNumOrderLists"]) == (200, 5, 20)
+
+
+@pytest.mark.parametrize(("size", "minutes"), [("1m", 1), ("15m", 15), ("4h", 240), ("1d", 1440)])
+async def test_a_window_is_its_minutes_summed(house: House, size: str, minutes: int) -> None:
+    """The ticker of a window tells what its minutes tell together, the unfinished one included."""
+    told = await house.client.get_symbol_ticker_window(symbol="BTCUSDT", windowSize=size)
+    shown_ms = told["closeTime"] - told["closeTime"] % MINUTE
+    assert told["openTime"] == shown_ms + MINUTE - minutes * MINUTE
+    closed = house.venue.market.source.minutes("BTCUSDT", told["openTime"], shown_ms)
+    assert len(closed) == minutes - 1
+    if closed:
+        assert Decimal(told["openPrice"]) == Decimal(text(closed[0].open))
+    assert Decimal(told["highPrice"]) >= max((Decimal(text(bar.high)) for bar in closed), default=0)
+    assert told["count"] >= sum(bar.trades for bar in closed)
+    assert Decimal(told["priceChange"]) == Decimal(told["lastPrice"]) - Decimal(told["openPrice"])
+
+
+async def test_the_trading_day_begins_at_midnight(house: House) -> None:
+    """The ticker of the trading day begins at midnight UTC of the market's time."""
+    both = await house.client.v3_get_ticker_trading_day(symbols='["BTCUSDT","ETHUSDT"]', type="MINI")
+    assert [one["symbol"] for one in both] == ["BTCUSDT", "ETHUSDT"]
+    assert all(one["openTime"] % 86_400_000 == 0 for one in both)
+    assert "weightedAvgPrice" not in both[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("ticker", "symbol=BTCUSDT&windowSize=90m", -1131),
+        ("ticker", "symbol=BTCUSDT&type=TINY", -1139),
+        ("ticker", "windowSize=1h", -1102),
+        ("ticker/tradingDay", "symbol=NOTHING", -1121),
+    ],
+)
+async def test_windows_that_do_not_exist(house: House, path: str, query: str, code: int) -> None:
+    """A window, a kind or a symbol that does not exist is refused with the venue's code."""
+    assert (await house.wire.send("GET", path, query=query, key=None)).code == code
