@@ -60,7 +60,7 @@ async def test_impatient_cancellation_ends_everything_at_once():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert book.lines == [("cut off", "child")]
-    assert own_tasks() == before
+    assert own_tasks() <= before
 
 
 async def test_error_of_the_block_comes_out_unwrapped():
