@@ -26,7 +26,7 @@ from botwarden.actors.feed_mail import (
 from botwarden.actors.hearing import Hearing
 from botwarden.actors.loading import BotRow
 from botwarden.actors.order import OrderSettled
-from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance
+from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance, ListStirred
 from botwarden.actors.patience import Patience
 from botwarden.actors.progress import Forget, Ran
 from botwarden.actors.signals import StrategyCrashedError
@@ -129,6 +129,8 @@ class BotActor(Actor[BotMessage]):
                 await self._settle(message)
             case Tick() | Remind() | Rearm() | WriteMark() | Tend() | LookAtList():
                 await self._on_own_word(message)
+            case ListStirred():
+                self._tending.look(self._row())
             case _:
                 await self._on_surroundings(message)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from botwarden.actors.feed_mail import FeedLost, FeedNotice, FeedRestored, PriceTouched
-from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady
+from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, ListStirred
 from botwarden.actors.tending import LookAtList, Tend
 from botwarden.runtime import InboxSpec
 
@@ -58,6 +58,7 @@ _CONFLATED: dict[type, str] = {
     WriteMark: "mark",
     Tend: "tend",
     LookAtList: "look",
+    ListStirred: "stirred",
 }
 
 #: A bot's inbox: of everything that is superseded by its successor only the newest is kept. A signal is

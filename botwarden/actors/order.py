@@ -14,6 +14,8 @@ asked is the order's errand (`actors.errand`).
 from dataclasses import dataclass
 from datetime import datetime
 
+import anyio
+
 from botwarden.actors.errand import ListErrand, errand_of
 from botwarden.actors.surroundings import Rules
 from botwarden.errors import Unavailable
@@ -26,6 +28,9 @@ from botwarden.trading.orders import ListEnded, NeverSent, Order, Outcome, Unexp
 SECOND_LOOK_S = 2.0
 
 LONGEST_PAUSE_S = 8.0
+
+#: How long the answer may take once the venue has told of the order in another way.
+ANSWER_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,21 @@ class Addressee:
 
     def __init__(self, bot: Ref[OrderSettled]) -> None:
         self.bot = bot
+
+
+class Word:
+    """Whether the venue has told of the order in another way than by its answer."""
+
+    def __init__(self) -> None:
+        self._given = anyio.Event()
+
+    def give(self) -> None:
+        """It has."""
+        self._given.set()
+
+    async def given(self) -> None:
+        """Return once it has."""
+        await self._given.wait()
 
 
 class SendOnce:
@@ -65,6 +85,11 @@ class _Ask:
     """Ask the venue what became of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class AskNow:
+    """The venue has told that something became of the order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
     """Tell the bot, again if its inbox was full."""
@@ -72,7 +97,10 @@ class _Report:
     outcome: Outcome
 
 
-class OrderActor(Actor[_Begin | _Ask | _Report]):
+OrderMessage = _Begin | _Ask | AskNow | _Report
+
+
+class OrderActor(Actor[OrderMessage]):
     """Sends one order at most once and finds out how it ended."""
 
     def __init__(
@@ -85,6 +113,7 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         rules: Rules,
         permission: SendOnce,
         addressee: Addressee,
+        word: Word,
         listed: Order | None = None,
     ) -> None:
         self._order = order
@@ -94,6 +123,7 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         self._rules = rules
         self._permission = permission
         self._addressee = addressee
+        self._word = word
         self._pause_s = 0.25
         self._times_missed = 0
 
@@ -101,13 +131,15 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         """Begin at once."""
         self.context.ref.tell(_Begin())
 
-    async def receive(self, message: _Begin | _Ask | _Report, /) -> Next:
+    async def receive(self, message: OrderMessage, /) -> Next:
         """Take the next step; stop once the bot has the outcome."""
         match message:
             case _Begin():
                 outcome = await self._begin()
             case _Ask():
                 outcome = await self._ask()
+            case AskNow():
+                outcome = await self._ask_now()
             case _Report(outcome=known):
                 outcome = known
         if outcome is None:
@@ -124,11 +156,33 @@ class OrderActor(Actor[_Begin | _Ask | _Report]):
         late_by = self._clock.now() - self._order.intended_at
         if late_by > self._rules.receive_window / 2:
             return NeverSent(message=f"not begun within {self._rules.receive_window / 2} of the decision")
-        outcome = await self._errand.send()
+        outcome = await self._send()
         if not isinstance(outcome, Unknown):
             return outcome
         self._ask_later(self._pause_s)
         return None
+
+    async def _send(self) -> Outcome | Unknown:
+        """Send; give an answer up that does not follow the venue's word of the order."""
+        outcome: Outcome | Unknown = Unknown(message="the venue told of the order and did not answer")
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._lose_patience, group.cancel_scope)
+            outcome = await self._errand.send()
+            group.cancel_scope.cancel()
+        return outcome
+
+    async def _lose_patience(self, answer: anyio.CancelScope) -> None:
+        await self._word.given()
+        await self.context.clock.sleep(ANSWER_GRACE_S)
+        answer.cancel()
+
+    async def _ask_now(self) -> Outcome | None:
+        """Look once more than usual. What is not found proves nothing: absence is for the usual looks."""
+        try:
+            found = await self._errand.find()
+        except Unavailable:
+            return None
+        return None if isinstance(found, NotFound) else found
 
     async def _ask(self) -> Outcome | None:
         try:

@@ -1,10 +1,12 @@
 """The desks: one for each API key, behind one door.
 
     bot ──Enroll/Send/Resolve/Look/LookUpFree──▶ desks ──▶ desk of the key ──spawns──▶ order
-    bot ◀──DeskReady/DeskFailed/OrderSettled/FreeBalance──────┘
+    bot ◀──DeskReady/DeskFailed/OrderSettled/FreeBalance/ListStirred──┘
+                                                              venue ──news──▶ desk ──AskNow──▶ order
 
 A desk owns the account's client. That it cannot be opened is a state of its bots, not a crash, and is
-tried again; orders that arrive meanwhile are never sent, or wait to be asked about.
+tried again; orders that arrive meanwhile are never sent, or wait to be asked about. News of the account's
+orders makes those who wait ask sooner; nothing waits for news.
 """
 
 from contextlib import suppress
@@ -12,14 +14,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from botwarden.actors.inboxes import WIDE
-from botwarden.actors.order import Addressee, ListLookActor, OrderActor, OrderSettled, SendOnce
+from botwarden.actors.order import (
+    Addressee,
+    AskNow,
+    ListLookActor,
+    OrderActor,
+    OrderMessage,
+    OrderSettled,
+    SendOnce,
+    Word,
+)
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.errors import ClientFailed, UnreadableSecret
-from botwarden.exchange.port import Account
+from botwarden.exchange.port import Account, NewsMissed, OrderNews
 from botwarden.runtime import Actor, ChildSpec, Intensity, Next, Ref, Restart, Terminated
 from botwarden.trading.bot import ApiKeyId, BotId, Status, Venue
-from botwarden.trading.orders import NeverSent, Order
+from botwarden.trading.orders import NeverSent, Order, bot_of, names_list
 
 #: A desk or an order actor is never given up: what it is for stays to be done.
 NEVER_GIVE_UP = Intensity(restarts=1_000_000_000, within_s=60.0)
@@ -47,8 +58,13 @@ class FreeBalance:
     free_base: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class ListStirred:
+    """Something has become of the bot's list, if it has one."""
+
+
 #: What a desk tells a bot.
-DeskNotice = DeskReady | DeskFailed | FreeBalance | OrderSettled
+DeskNotice = DeskReady | DeskFailed | FreeBalance | ListStirred | OrderSettled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +142,28 @@ class _Look:
     """Ask the venue."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heard:
+    """The venue told something of the account's orders."""
+
+    news: OrderNews | NewsMissed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attended:
+    """An order that is being attended to."""
+
+    addressee: Addressee
+    word: Word
+    attendant: Ref[OrderMessage]
+    #: The ids by which news may mean it: its own, and that of the list that it takes off.
+    ids: frozenset[str]
+
+
 DeskMessage = Enroll | Leave | Send | Resolve | Look | LookUpFree
 
 
-class OrderDeskActor(Actor[DeskMessage | _Open]):
+class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
     """The desk of one API key."""
 
     children_stop_together = True
@@ -141,8 +175,8 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
         self._key = key
         #: Outlives this object, so that a restarted desk still knows whom to tell.
         self._enrolled = enrolled
-        #: Of the orders that are being attended to, by the name of their actor.
-        self._addressees: dict[str, Addressee] = {}
+        #: By the name of their actors.
+        self._attended: dict[str, _Attended] = {}
         self._account: Account | None = None
         self._failure = DeskFailed(status=Status.ERROR_CLIENT, message="the exchange client is being opened")
 
@@ -155,8 +189,17 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
         if self._account is not None:
             await self._account.close()
 
-    async def receive(self, message: DeskMessage | _Open, /) -> None:
-        """Serve one bot, or try to open again."""
+    async def receive(self, message: DeskMessage | _Open | _Heard, /) -> None:
+        """Serve one bot, pass news on, or try to open again."""
+        match message:
+            case _Open():
+                await self._open()
+            case _Heard(news=news):
+                self._hear(news)
+            case _:
+                await self._serve(message)
+
+    async def _serve(self, message: DeskMessage) -> None:
         match message:
             case Enroll(bot_id=bot_id, bot=bot):
                 self._enrolled[bot_id] = bot
@@ -171,12 +214,11 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                 await self._look(order, bot)
             case LookUpFree():
                 await self._look_up_free(message)
-            case _Open():
-                await self._open()
 
     async def _open(self) -> None:
         try:
             self._account = await self._surroundings.exchange.account(self._key.venue, self._key.api_key_id)
+            self._account.listen(lambda news: self.context.ref.tell(_Heard(news=news)))
         except Missing as missing:
             self._fail(Status.ERROR_KEYS_MISSING, missing)
         except UnreadableSecret as unreadable:
@@ -215,9 +257,9 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
         if self.context.has_child(name):
             # It is being attended to already. Who wants to know it now is the bot's newest actor.
             if isinstance(wish, Resolve):
-                self._addressees[name].bot = bot
+                self._attended[name].addressee.bot = bot
             return
-        addressee = self._addressees[name] = Addressee(bot)
+        addressee, word = Addressee(bot), Word()
         attendant = await self.context.spawn(
             ChildSpec(
                 name=name,
@@ -229,6 +271,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                     rules=self._surroundings.rules,
                     permission=permission,
                     addressee=addressee,
+                    word=word,
                     listed=listed,
                 ),
                 restart=Restart.TRANSIENT,
@@ -237,12 +280,31 @@ class OrderDeskActor(Actor[DeskMessage | _Open]):
                 wait=False,
             )
         )
+        ids = {order.client_order_id} | ({listed.client_order_id} if listed is not None else set())
+        self._attended[name] = _Attended(
+            addressee=addressee, word=word, attendant=attendant, ids=frozenset(ids)
+        )
         self.context.watch(attendant)
+
+    def _hear(self, news: OrderNews | NewsMissed) -> None:
+        """Have those ask whom the news may be about."""
+        if isinstance(news, NewsMissed):
+            for attended in self._attended.values():
+                attended.attendant.tell(AskNow())
+            return
+        meant = names_list(news.client_order_id)
+        waiting = [attended for attended in self._attended.values() if meant in attended.ids]
+        for attended in waiting:
+            attended.word.give()
+            attended.attendant.tell(AskNow())
+        bot = self._enrolled.get(bot_of(meant, self._surroundings.tag) or BotId(0))
+        if bot is not None and not waiting:
+            bot.tell(ListStirred())
 
     async def terminated(self, death: Terminated) -> None:
         """Forget an order that has been attended to."""
         if not self.context.has_child(death.name):
-            self._addressees.pop(death.name, None)
+            self._attended.pop(death.name, None)
 
     async def _look(self, order: Order, bot: Ref[DeskNotice]) -> None:
         account, name = self._account, f"look:{order.client_order_id}"

@@ -15,7 +15,7 @@ from botwarden.exchange import lists, outcomes, translate
 from botwarden.exchange.clock import MeasuredClock
 from botwarden.exchange.commissions import Commissions
 from botwarden.exchange.errors import NoAnswer, NoBudget, NotConnected, VenueRefused
-from botwarden.exchange.port import AccountTrade, Balance, Found, FoundList, NotFound, Unknown
+from botwarden.exchange.port import AccountTrade, Balance, Found, FoundList, HearNews, NotFound, Unknown
 from botwarden.exchange.weights import OrderCount, Priority
 from botwarden.exchange.wire import Answer, Wire, understood
 from botwarden.trading.orders import (
@@ -52,6 +52,7 @@ class BinanceAccount:
         orders: OrderCount,
         *,
         receive_window: timedelta,
+        listen: Callable[[HearNews], Callable[[], None]],
         on_close: Callable[[], Awaitable[None]],
     ) -> None:
         self._wire = wire
@@ -59,8 +60,10 @@ class BinanceAccount:
         self._commissions = commissions
         self._orders = orders
         self._receive_window = receive_window
+        self._listen = listen
         self._on_close = on_close
         self._is_open = True
+        self._stop_listening: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         """Return a text without the secrets."""
@@ -177,10 +180,16 @@ class BinanceAccount:
             translate.balances, await self._read("get_account", weight=20, omitZeroBalances="true")
         )
 
+    def listen(self, hear: HearNews) -> None:
+        """Let somebody hear news of the account's orders until it is closed."""
+        self._stop_listening.append(self._listen(hear))
+
     async def close(self) -> None:
-        """Send nothing any more; the client goes with the last who has the account open."""
+        """Send and hear nothing any more; the client goes with the last who has the account open."""
         if self._is_open:
             self._is_open = False
+            for stop in self._stop_listening:
+                stop()
             await self._on_close()
 
     async def _refused(self, outcome: Rejected | Unknown) -> Rejected | Unknown:

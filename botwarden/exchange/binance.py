@@ -19,7 +19,8 @@ from botwarden.errors import Missing
 from botwarden.exchange.account import BinanceAccount
 from botwarden.exchange.market import BinanceMarket
 from botwarden.exchange.port import Credentials, OpenSecret
-from botwarden.exchange.streams import StreamRules
+from botwarden.exchange.stream_rules import StreamRules
+from botwarden.exchange.user_streams import KeyListener
 from botwarden.exchange.venues import VenueUrls
 from botwarden.exchange.weights import OrderCount
 from botwarden.exchange.wire import Connections, Wire
@@ -99,6 +100,7 @@ class BinanceExchange:
             market.commissions,
             key.orders,
             receive_window=self._receive_window,
+            listen=lambda hear: market.user_streams.listen(key.listener, hear),
             on_close=lambda: self._release(venue, api_key_id, key),
         )
 
@@ -135,7 +137,7 @@ class BinanceExchange:
             request_timeout_s=self._request_timeout_s,
         )
         wire.open()
-        return _OpenKey(wire, orders)
+        return _OpenKey(wire, orders, KeyListener(wire))
 
     async def _release(self, venue: Venue, api_key_id: ApiKeyId, key: "_OpenKey") -> None:
         key.holders -= 1
@@ -150,6 +152,7 @@ class _OpenKey:
 
     wire: Wire
     orders: OrderCount
+    listener: KeyListener
     holders: int = 0
 
 

@@ -57,6 +57,18 @@ class VenueClient(AsyncClient):  # type: ignore[misc]  # the library ships no ty
         answer: Answer = await self._get("orderList", True, data=parameters)
         return answer
 
+    def subscription_parameters(self) -> dict[str, Any]:
+        """Return what subscribes this key to its user data on a connection that has no session, signed.
+
+        Source: Binance spot API, WebSocket API, userDataStream.subscribe.signature.
+        """
+        parameters: dict[str, Any] = {
+            "apiKey": self.API_KEY,
+            "recvWindow": self._receive_window_ms,
+            "timestamp": self._venue_now_ms(),
+        }
+        return parameters | {"signature": self._generate_ws_api_signature(parameters)}
+
     async def close(self) -> None:
         """Close the session. The library's own way also waits for a WebSocket API that was never opened."""
         await self.session.close()

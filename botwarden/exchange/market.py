@@ -15,7 +15,9 @@ from botwarden.exchange import translate
 from botwarden.exchange.clock import MeasuredClock
 from botwarden.exchange.commissions import Commissions
 from botwarden.exchange.port import MarketEvent
-from botwarden.exchange.streams import MarketStreams, StreamRules
+from botwarden.exchange.stream_rules import StreamRules
+from botwarden.exchange.streams import MarketStreams
+from botwarden.exchange.user_streams import UserStreams
 from botwarden.exchange.venues import VenueUrls
 from botwarden.exchange.weights import DEFAULT_ORDERS, Priority, WeightBudget
 from botwarden.exchange.wire import Connections, Wire, understood
@@ -71,6 +73,16 @@ class BinanceMarket:
             rules=stream_rules,
             pulse=urls.pulse,
         )
+        #: Not public, but as much the venue's as its clock: one connection serves all keys.
+        self.user_streams = UserStreams(
+            urls.ws_api,
+            clock=clock,
+            rng=rng,
+            connector=connections.connector,
+            budget=self.budget,
+            ask_time=self.clock.ask,
+            rules=stream_rules,
+        )
         self._instruments: dict[str, Instrument] = {}
 
     async def instruments(self) -> dict[str, Instrument]:
@@ -113,6 +125,7 @@ class BinanceMarket:
         async with anyio.create_task_group() as group:
             group.start_soon(self.clock.run)
             group.start_soon(self._streams.run)
+            group.start_soon(self.user_streams.run)
 
     async def close(self) -> None:
         """Close the client; the sockets that it shares stay."""

@@ -83,6 +83,21 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return "Credentials(***)"
 
 
+class OrderNews(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue said that something has become of an order or list. A reason to ask, never an answer."""
+
+    #: Of a leg: the leg's own.
+    client_order_id: str
+
+
+class NewsMissed(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was heard for a while, or before: something may have become of any order."""
+
+
+#: Called with news; must neither wait nor raise.
+HearNews = Callable[[OrderNews | NewsMissed], object]
+
+
 #: Opens the stored secret of a key. Raises `Missing` (no such key) or `UnreadableSecret`.
 OpenSecret = Callable[[ApiKeyId], Awaitable[Credentials]]
 
@@ -155,6 +170,13 @@ class Account(Protocol):
 
     async def balances(self) -> Sequence[Balance]:
         """Return every asset with something free or locked."""
+        ...
+
+    def listen(self, hear: HearNews) -> None:
+        """Let somebody hear news of the account's orders until it is closed.
+
+        News may be late, doubled, out of order or missing: it is used to ask sooner, never needed.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -1,21 +1,14 @@
-"""One open websocket of market streams, from connecting to its end.
+"""One open websocket of market streams, and what has been subscribed on it."""
 
-Three things go on at once: listening, bringing the venue's subscriptions in line with what is wanted,
-and watching for silence. The first that ends, ends the session: in peace when nobody wants anything any
-more, with `Broken` otherwise.
-"""
-
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import aiohttp
-import anyio
-import anyio.lowlevel
 import msgspec
 import structlog
 
 from botwarden.exchange import translate
 from botwarden.exchange.payloads import Malformed
+from botwarden.exchange.socket_session import Broken, Socket, SocketSession
 from botwarden.runtime import Clock
 from botwarden.trading.candles import Candle, PriceTick
 
@@ -25,21 +18,6 @@ log = structlog.get_logger(__name__)
 #: Source: Binance spot API, WebSocket streams, limits.
 MESSAGE_EVERY_S = 0.25
 STREAMS_PER_MESSAGE = 200
-
-CONNECT_WITHIN_S = 10.0
-CLOSE_WITHIN_S = 1.0
-
-#: So many buffered messages are handled before others get their turn.
-SLICE = 64
-
-
-class Broken(Exception):  # noqa: N818 - a reason, not an error
-    """The connection is of no use any more."""
-
-    def __init__(self, message: str, *, pause_s: float = 0.0) -> None:
-        super().__init__(message)
-        #: How long the venue wants to be left alone at least.
-        self.pause_s = pause_s
 
 
 class Listeners(Protocol):
@@ -56,7 +34,7 @@ class Listeners(Protocol):
     async def changed(self) -> None: ...
 
 
-class StreamSession:
+class StreamSession(SocketSession):
     """A websocket and what has been subscribed on it."""
 
     def __init__(
@@ -69,10 +47,8 @@ class StreamSession:
         silence_s: float,
         pulse: str | None,
     ) -> None:
+        super().__init__(http, url, clock=clock)
         self._listeners = listeners
-        self._http = http
-        self._url = url
-        self._clock = clock
         self._silence_s = silence_s
         self._pulse = set() if pulse is None else {pulse}
         self._requested: set[str] = set()
@@ -80,73 +56,11 @@ class StreamSession:
         #: Requests that wait for their answer: what for, and since when.
         self._pending: dict[int, tuple[set[str], float]] = {}
         self._requests = 0
-        self._heard_at = clock.monotonic()
-        self._failure: str | None = None
 
     @property
     def was_live(self) -> bool:
         """Whether the venue ever confirmed a stream."""
         return bool(self._confirmed)
-
-    async def run(self) -> None:
-        """Connect and serve until nobody wants anything any more.
-
-        Raises:
-            Broken: it ended before.
-        """
-        socket = await self._connect()
-        try:
-            self._heard_at = self._clock.monotonic()
-            async with anyio.create_task_group() as group:
-                for part in (self._listen, self._subscribe, self._watch):
-                    group.start_soon(self._guard, part, socket, group.cancel_scope)
-        finally:
-            with anyio.move_on_after(CLOSE_WITHIN_S, shield=True):
-                await socket.close()
-        if self._failure is not None:
-            raise Broken(self._failure)
-
-    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
-        try:
-            with anyio.fail_after(CONNECT_WITHIN_S):
-                return await self._http.ws_connect(
-                    self._url, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_WITHIN_S)
-                )
-        except aiohttp.WSServerHandshakeError as refused:
-            asked = "" if refused.headers is None else refused.headers.get("Retry-After", "")
-            pause_s = float(asked) if asked.isdecimal() else 0.0
-            raise Broken(
-                f"the venue refused the stream with status {refused.status}", pause_s=pause_s
-            ) from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as failed:
-            raise Broken(f"no connection to the stream ({type(failed).__name__})") from None
-
-    async def _guard(
-        self,
-        part: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]],
-        socket: aiohttp.ClientWebSocketResponse,
-        scope: anyio.CancelScope,
-    ) -> None:
-        """Run one part; its end, good or bad, is the end of all."""
-        try:
-            await part(socket)
-        except Broken as broken:
-            self._failure = self._failure or str(broken)
-        except (aiohttp.ClientError, TimeoutError, OSError) as failed:
-            self._failure = self._failure or f"the stream broke ({type(failed).__name__})"
-        scope.cancel()
-
-    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        handled = 0
-        while True:
-            message = await socket.receive()
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                raise Broken(f"the venue closed the stream (code {socket.close_code})")
-            self._heard_at = self._clock.monotonic()
-            self._handle(message.data)
-            handled += 1
-            if handled % SLICE == 0:
-                await anyio.lowlevel.checkpoint()
 
     def _handle(self, text: str) -> None:
         try:
@@ -172,7 +86,7 @@ class StreamSession:
             self._confirmed |= names & self._requested
             self._listeners.confirmed(self._confirmed)
 
-    async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _subscribe(self, socket: Socket) -> None:
         """Keep the venue's subscriptions in line with what is wanted."""
         while wanted := self._listeners.names():
             wanted |= self._pulse
@@ -186,7 +100,7 @@ class StreamSession:
                 self._listeners.confirmed(self._confirmed)
                 await self._listeners.changed()
 
-    async def _request(self, socket: aiohttp.ClientWebSocketResponse, method: str, wanted: set[str]) -> None:
+    async def _request(self, socket: Socket, method: str, wanted: set[str]) -> None:
         names = set(sorted(wanted)[:STREAMS_PER_MESSAGE])
         self._requests += 1
         if method == "SUBSCRIBE":
@@ -199,7 +113,7 @@ class StreamSession:
         await socket.send_str(msgspec.json.encode(request).decode())
         await self._clock.sleep(MESSAGE_EVERY_S)
 
-    async def _watch(self, _socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _watch(self, _socket: Socket) -> None:
         """Fail when nothing is heard, or a request is not answered."""
         while True:
             unheard = [self._heard_at, *(since for _, since in self._pending.values())]

@@ -13,15 +13,17 @@ first connection as well, so that the same code fetches the beginning.
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 
 import aiohttp
 import anyio
 import structlog
 
 from botwarden.exchange import translate
+from botwarden.exchange.bell import Bell
 from botwarden.exchange.port import MarketEvent, StreamLost, StreamRestored
-from botwarden.exchange.stream_session import Broken, StreamSession
+from botwarden.exchange.socket_session import Broken
+from botwarden.exchange.stream_rules import StreamRules
+from botwarden.exchange.stream_session import StreamSession
 from botwarden.runtime import Clock
 from botwarden.trading.candles import Candle, PriceTick
 
@@ -29,32 +31,6 @@ log = structlog.get_logger(__name__)
 
 #: Source: Binance spot API, WebSocket streams, limits.
 STREAMS_PER_CONNECTION = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRules:
-    """How patient a connection is."""
-
-    #: So long without a message is a failure, also while the connection stands.
-    silence_s: float = 10.0
-    first_backoff_s: float = 0.5
-    longest_backoff_s: float = 30.0
-
-
-class Bell:
-    """Wakes one waiter; rings that nobody heard are kept, as one."""
-
-    def __init__(self) -> None:
-        self._rung = anyio.Event()
-
-    def ring(self) -> None:
-        """Wake the waiter, or the next one to come."""
-        self._rung.set()
-
-    async def wait(self) -> None:
-        """Return after the next ring, or at once if there was one."""
-        await self._rung.wait()
-        self._rung = anyio.Event()
 
 
 class Reader:
@@ -177,7 +153,7 @@ class Connection:
                 except Broken as broken:
                     failures = 1 if session.was_live else failures + 1
                     self._lost(str(broken))
-                    await self._streams.clock.sleep(max(broken.pause_s, self._streams.backoff_s(failures)))
+                    await self._streams.clock.sleep(max(broken.pause_s, self._streams.pause_s(failures)))
                 else:
                     failures = 0
         finally:
@@ -248,10 +224,9 @@ class MarketStreams:
             connection, http, self.url, clock=self.clock, silence_s=self._rules.silence_s, pulse=self._pulse
         )
 
-    def backoff_s(self, failures: int) -> float:
-        """Return how long to wait after so many failures in a row: doubling, with a fifth of jitter."""
-        plain = self._rules.first_backoff_s * 2.0 ** min(failures - 1, 20)
-        return min(plain, self._rules.longest_backoff_s) * self._rng.uniform(0.8, 1.2)
+    def pause_s(self, failures: int) -> float:
+        """Return how long to wait after so many failures in a row."""
+        return self._rules.backoff_s(failures, self._rng)
 
     def _connection_for(self, names: frozenset[str]) -> Connection:
         roomy = [connection for connection in self._connections if connection.has_room_for(names)]

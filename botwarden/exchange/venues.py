@@ -14,7 +14,7 @@ class VenueUrls:
     rest: str
     #: Market streams; `/stream` is put behind it.
     stream: str
-    #: WebSocket API, including its path. Not used for orders.
+    #: WebSocket API, including its path. Only for user data, never for orders; empty: there is none.
     ws_api: str = ""
     #: Whether bars begin and end by the wall clock; a market that is replayed or sped up has its own time.
     follows_wall_clock: bool = False

@@ -212,6 +212,17 @@ def client_order_id(installation_tag: str, bot_id: BotId, number: int) -> str:
     return f"bw-{installation_tag}-{_base36(bot_id)}-{_base36(number)}"
 
 
+def bot_of(client_order_id: str, installation_tag: str) -> BotId | None:
+    """Return whose order this is; None if it is none of this installation's."""
+    prefix = f"bw-{installation_tag}-"
+    if not client_order_id.startswith(prefix):
+        return None
+    try:
+        return BotId(int(client_order_id.removeprefix(prefix).partition("-")[0], 36))
+    except ValueError:
+        return None
+
+
 def take_profit_id(list_id: str) -> str:
     """Return the client order id of a list's upper leg; a number never ends like this."""
     return f"{list_id}-t"
@@ -220,6 +231,11 @@ def take_profit_id(list_id: str) -> str:
 def stop_loss_id(list_id: str) -> str:
     """Return the client order id of a list's lower leg."""
     return f"{list_id}-s"
+
+
+def names_list(leg_id: str) -> str:
+    """Return the id of the list whose leg this is; of any other order its own."""
+    return leg_id[:-2] if leg_id.endswith(("-t", "-s")) else leg_id
 
 
 def _base36(number: int) -> str:

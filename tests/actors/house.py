@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from botwarden.cli import verify_ledger
 from botwarden.exchange.port import Found
-from botwarden.exchange.streams import StreamRules
+from botwarden.exchange.stream_rules import StreamRules
 from botwarden.persistence import api_keys, bots, users
 from botwarden.persistence.bots import Bot
 from botwarden.persistence.database import Database

@@ -27,7 +27,7 @@ from botwarden.actors.progress import ProgressActor
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Rules, Surroundings
 from botwarden.exchange.binance import BinanceExchange
-from botwarden.exchange.streams import StreamRules
+from botwarden.exchange.stream_rules import StreamRules
 from botwarden.exchange.symbols import SymbolCatalogue
 from botwarden.exchange.venues import paper_urls
 from botwarden.persistence import slots

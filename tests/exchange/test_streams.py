@@ -11,8 +11,9 @@ import pytest
 
 from botwarden.exchange import translate
 from botwarden.exchange.port import MarketEvent, StreamLost, StreamRestored
+from botwarden.exchange.stream_rules import StreamRules
 from botwarden.exchange.stream_session import STREAMS_PER_MESSAGE
-from botwarden.exchange.streams import MarketStreams, Reader, StreamRules
+from botwarden.exchange.streams import MarketStreams, Reader
 from botwarden.runtime import Clock, SystemClock
 from botwarden.runtime.testing import FakeClock
 from botwarden.trading.candles import Candle, PriceTick
@@ -364,7 +365,6 @@ def a_bar(minute: int) -> Candle:
 @pytest.mark.parametrize("failures", [1, 2, 3, 10, 1000])
 def test_backoff_grows_to_a_bound(failures: int) -> None:
     """Pauses double up to half a minute, each a little off, so that replicas do not come in step."""
-    streams = MarketStreams("ws://x", clock=SystemClock(), rng=JITTER, connector=aiohttp.TCPConnector)
     expected_s = min(30.0, 0.5 * 2 ** (min(failures, 20) - 1))
-    pauses_s = [streams.backoff_s(failures) for _ in range(50)]
+    pauses_s = [StreamRules().backoff_s(failures, JITTER) for _ in range(50)]
     assert 0.8 * expected_s <= min(pauses_s) < max(pauses_s) <= 1.2 * expected_s
