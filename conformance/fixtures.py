@@ -1,7 +1,8 @@
 """Clients for the fetched tests: the real ones, with the paper exchange as their venue.
 
 It is imported as their `conftest`, so the names are those that the tests ask for. The client's own classes
-are told another address, and nothing else: everything that the tests reach is unmodified.
+are told another address and to wait less for a last word when they close, and nothing else: everything that
+the tests reach is unmodified.
 """
 
 import os
@@ -13,6 +14,7 @@ import pytest_asyncio
 from binance.async_client import AsyncClient
 from binance.base_client import BaseClient
 from binance.client import Client
+from binance.ws.reconnecting_websocket import ReconnectingWebsocket
 from binance.ws.streams import BinanceSocketManager
 
 _HTTP = os.environ["CONFORMANCE_URL"]
@@ -27,6 +29,7 @@ testnet = True
 BaseClient.API_TESTNET_URL = f"{_HTTP}/api"
 BaseClient.WS_API_TESTNET_URL = f"{_WS}/ws-api/v3"
 BinanceSocketManager.STREAM_TESTNET_URL = f"{_WS}/"
+ReconnectingWebsocket.TIMEOUT = 2  # Ten seconds that nearly every test would wait out.
 
 
 @pytest.fixture
