@@ -65,7 +65,7 @@ class _Message(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw(b"{}")
     error: _Error | None = None
     subscriptionId: int | None = None  # noqa: N815
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = msgspec.Raw()
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -81,11 +81,11 @@ def user_message(text: str) -> Reply | Heard | Ended:
     """
     try:
         message = _MESSAGE.decode(text)
-        if message.event is not None:
+        if bytes(message.event):
             return _heard(message.subscriptionId, message.event)
         is_list = bytes(message.result).startswith(b"[")
         results = _RESULTS.decode(message.result) if is_list else [_RESULT.decode(message.result)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except (msgspec.DecodeError, UnicodeError) as wrong:
         raise Malformed(str(wrong)) from None
     request_id = message.id if isinstance(message.id, int) else None
     error = message.error
