@@ -60,10 +60,12 @@ class House:
     news: News = field(default_factory=News)
     _lives: list[Life] = field(default_factory=list)
 
-    async def begin(self, **rules: Any) -> Life:
+    async def begin(self, *, request_timeout_s: float = 10.0, **rules: Any) -> Life:
         """Begin a life; it takes over whatever another one has left."""
         stream_rules = StreamRules(**{"silence_s": 3600.0, **rules})
-        life = Life(self.database_url, self.redis_url, self.world, stream_rules, Doors(self.news))
+        life = Life(
+            self.database_url, self.redis_url, self.world, stream_rules, Doors(self.news), request_timeout_s
+        )
         self._lives.append(life)
         await self._tasks.start(life.run)
         return life

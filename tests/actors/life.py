@@ -99,6 +99,8 @@ class Life:
     world: World
     stream_rules: StreamRules
     doors: Doors
+    #: How long the answer to a request is waited for, in real seconds.
+    request_timeout_s: float = 10.0
     standing: Standing = field(default_factory=Standing)
     board: FeedBoard = field(default_factory=dict)
     #: What bots asked the feeds for, oldest first.
@@ -123,6 +125,7 @@ class Life:
                 clock,
                 rng=random.Random(7),  # noqa: S311 - pauses
                 receive_window=WINDOW,
+                request_timeout_s=self.request_timeout_s,
                 stream_rules=self.stream_rules,
             )
             stack.push_async_callback(self.exchange.close)
