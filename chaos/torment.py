@@ -7,11 +7,12 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import anyio
+import msgspec
 
 from botwarden.errors import Unavailable
+from botwarden.exchange.paper.fault_events import ConnectionFault, StreamFault
 from botwarden.exchange.paper.faults import RequestFault
 from chaos.steps import Blow, Step, Strike
 from chaos.world import PAPER_EXCHANGE, RECEIVE_WINDOW_MS, Replica, World, until
@@ -22,25 +23,45 @@ _PATIENCE_S = 12.0
 _FROZEN_S = (RECEIVE_WINDOW_MS / 1000 + 1, 9.0)
 
 #: What is told of a request, and what has become of it, are two things.
-_DECEITS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("executed, answer lost", "POST order", {"answer": "closed"}),
-    ("executed, connection reset", "POST order", {"answer": "reset"}),
-    ("executed, half an answer", "POST order", {"answer": "half"}),
-    ("executed, called unknown", "POST order", {"answer": "error", "code": -1007}),
-    ("executed, a page of the web server", "POST order", {"answer": "html", "status": 502}),
-    ("executed, answer late", "POST order", {"waits": "after", "delay_s": 1.5}),
-    ("executed late, called unknown", "POST order", {"answer": "error", "code": -1006, "executes": "late"}),
-    ("not executed, connection lost", "POST order", {"answer": "closed", "executes": "no"}),
-    ("not executed, called unknown", "POST order", {"answer": "error", "code": -1007, "executes": "no"}),
-    ("request late", "POST order", {"waits": "before", "delay_s": 2.5}),
-    ("refused", "POST order", {"answer": "error", "code": -2010, "executes": "no"}),
-    ("too many orders", "POST order", {"answer": "error", "code": -1015, "executes": "no"}),
-    ("clock off", "POST order", {"answer": "error", "code": -1021, "executes": "no"}),
-    ("query fails", "GET order", {"answer": "error", "code": -1001, "executes": "no"}),
-    ("query not answered", "GET order", {"answer": "closed", "executes": "no"}),
-    ("trades fail", "GET myTrades", {"answer": "error", "code": -1000, "executes": "no"}),
-    ("nothing answers", "* *", {"answer": "html", "status": 503, "executes": "no"}),
+_DECEITS: tuple[tuple[str, RequestFault], ...] = (
+    ("executed, answer lost", RequestFault(on="POST order", answer="closed")),
+    ("executed, connection reset", RequestFault(on="POST order", answer="reset")),
+    ("executed, half an answer", RequestFault(on="POST order", answer="half")),
+    ("executed, called unknown", RequestFault(on="POST order", answer="error", code=-1007)),
+    ("executed, a page of the web server", RequestFault(on="POST order", answer="html", status=502)),
+    ("executed, answer late", RequestFault(on="POST order", waits="after", delay_s=1.5)),
+    (
+        "executed late, called unknown",
+        RequestFault(on="POST order", answer="error", code=-1006, executes="late"),
+    ),
+    ("not executed, connection lost", RequestFault(on="POST order", answer="closed", executes="no")),
+    (
+        "not executed, called unknown",
+        RequestFault(on="POST order", answer="error", code=-1007, executes="no"),
+    ),
+    ("request late", RequestFault(on="POST order", waits="before", delay_s=2.5)),
+    ("refused", RequestFault(on="POST order", answer="error", code=-2010, executes="no")),
+    ("too many orders", RequestFault(on="POST order", answer="error", code=-1015, executes="no")),
+    ("clock off", RequestFault(on="POST order", answer="error", code=-1021, executes="no")),
+    ("query fails", RequestFault(on="GET order", answer="error", code=-1001, executes="no")),
+    ("query not answered", RequestFault(on="GET order", answer="closed", executes="no")),
+    ("trades fail", RequestFault(on="GET myTrades", answer="error", code=-1000, executes="no")),
+    ("nothing answers", RequestFault(on="* *", answer="html", status=503, executes="no")),
 )
+
+#: What is told of orders besides, on user data streams.
+_NEWS = "userData"
+_RUMOURS: tuple[tuple[str, StreamFault | ConnectionFault], ...] = (
+    ("news lost", StreamFault(on=_NEWS, effect="drop")),
+    ("news told twice", StreamFault(on=_NEWS, effect="twice")),
+    ("news late", StreamFault(on=_NEWS, effect="late", delay_s=2.0)),
+    ("news unreadable", StreamFault(on=_NEWS, effect="replace", message="{")),
+    ("news cut off", StreamFault(on=_NEWS, effect="reset")),
+    ("news falls silent", StreamFault(on=_NEWS, effect="deaf")),
+    ("no news", ConnectionFault(on="/ws-api/*", effect="closed")),
+)
+
+_ALL: tuple[tuple[str, RequestFault | StreamFault | ConnectionFault], ...] = (*_DECEITS, *_RUMOURS)
 
 
 @dataclass(slots=True)
@@ -89,17 +110,16 @@ async def hit_services(world: World, toll: Toll, rng: random.Random) -> None:
 
 
 async def deceive(world: World, toll: Toll, rng: random.Random) -> None:
-    """Let requests to the exchange fail for some seconds, in one way after the other."""
+    """Let requests to the exchange, and what it tells, fail for some seconds, in one way after the other."""
     while True:
         await anyio.sleep(rng.uniform(1.0, 5.0))
-        name, request, outcome = rng.choice(_DECEITS)
-        fault = RequestFault(
-            on=request,
+        name, kind = rng.choice(_ALL)
+        fault = msgspec.structs.replace(
+            kind,
             times=None,
             probability=rng.uniform(0.2, 0.8),
             seed=rng.getrandbits(31),
             for_s=rng.uniform(1.0, 6.0),
-            **outcome,
         )
         try:
             await world.paper_admin.add_fault(fault)

@@ -160,6 +160,8 @@ class UserSession(SocketSession):
                 self._subscribers.ring()
 
     def _on_reply(self, reply: Reply) -> None:
+        if reply.request_id is None and reply.code is not None:
+            raise Broken(f"the venue ends the session: {reply.code}")  # A key was revoked.
         subscriber, _ = self._pending.pop(reply.request_id or 0, (None, 0.0))
         if reply.standing is not None and not self._listened.keys() <= reply.standing:
             raise Broken("the venue has forgotten a subscription")

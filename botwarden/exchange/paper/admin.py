@@ -12,6 +12,7 @@ from botwarden.errors import Missing, Refused, Unavailable
 from botwarden.exchange.paper.admin_rest import HEADER
 from botwarden.exchange.paper.fault_events import How
 from botwarden.exchange.paper.fault_plan import Fault, Stage
+from botwarden.exchange.paper.reports import Cut
 
 TIMEOUT_S = 10.0
 
@@ -131,6 +132,16 @@ class PaperAdmin:
         """
         body = {"on": on, "how": how, "code": code, "reason": reason}
         return int((await self._ask("POST", "/paper/streams/end", body))["ended"])
+
+    async def end_subscriptions(self, api_key: str, *, how: Cut = "terminated") -> int:
+        """End the user data of a key while the connections stay; returns how many subscriptions there were.
+
+        Raises:
+            Missing: no such key.
+            Unavailable: no answer.
+        """
+        body = {"api_key": api_key, "how": how}
+        return int((await self._ask("POST", "/paper/subscriptions/end", body))["ended"])
 
     async def set_clock(self, *, offset_ms: float, drift_ppm: float = 0.0) -> None:
         """Let the exchange's clock be so far ahead, or behind below zero, and drift.

@@ -7,6 +7,7 @@
     POST   /paper/faults/NAME/release           the calls that are held now go on
     DELETE /paper/faults[/NAME]                 clear: what waits goes on, nothing more is hit
     POST   /paper/streams/end                   {"on": "*@trade", "how": "close", "code": 1001}: at once
+    POST   /paper/subscriptions/end             {"api_key": "...", "how": "forgotten"}: user data, at once
     POST   /paper/clock                         {"offset_ms": -1270, "drift_ppm": 0}
 
 Part of the admin endpoints and shut like them. The invariant: who asks to wait is answered in time.
@@ -24,6 +25,7 @@ from botwarden.exchange.paper.fault_events import Ending, How, StreamFault
 from botwarden.exchange.paper.fault_plan import Fault, Scheduled, Stage
 from botwarden.exchange.paper.fault_view import View
 from botwarden.exchange.paper.faults import ReadLag
+from botwarden.exchange.paper.reports import Cut
 from botwarden.exchange.paper.venue import PaperVenue
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,6 +58,13 @@ class EndWish(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = ""
 
 
+class CutWish(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /paper/subscriptions/end: of the user data of a key, on all connections, which stay."""
+
+    api_key: str
+    how: Cut = "terminated"
+
+
 class FaultAdmin:
     """The faults of one venue."""
 
@@ -73,6 +82,7 @@ class FaultAdmin:
         app.router.add_delete(one, guarded(self._clear))
         app.router.add_post(one + "/release", guarded(self._release))
         app.router.add_post("/paper/streams/end", guarded(self._end_streams))
+        app.router.add_post("/paper/subscriptions/end", guarded(self._end_subscriptions))
         app.router.add_post("/paper/clock", guarded(self._set_clock))
 
     async def _add(self, request: web.Request) -> web.StreamResponse:
@@ -115,6 +125,13 @@ class FaultAdmin:
             StreamFault(on=wish.on, effect="close", code=wish.code, reason=wish.reason)  # Raises.
         ended = self._venue.streams.end_all(wish.on, Ending(wish.how, wish.code, wish.reason))
         return web.json_response({"ended": ended})
+
+    async def _end_subscriptions(self, request: web.Request) -> web.StreamResponse:
+        wish = msgspec.json.decode(await request.read(), type=CutWish)
+        account = self._venue.engine.accounts.by_key.get(wish.api_key)
+        if account is None:
+            raise Missing("there is no such key")
+        return web.json_response({"ended": self._venue.engine.feed.cut(account.account_id, wish.how)})
 
     async def _set_clock(self, request: web.Request) -> web.StreamResponse:
         wish = msgspec.json.decode(await request.read(), type=ClockWish)

@@ -57,24 +57,44 @@ Report = OrderReport | ListReport | BalancesReport | MovedReport
 #: Called with the reports of one change, in their order; must not wait and must not raise.
 Listener = Callable[[Sequence[Report]], None]
 
+#: How a venue may end what was listened to. Terminated: it says so; forgotten: it says nothing; revoked: it
+#: says that the key is no longer valid.
+Cut = Literal["terminated", "forgotten", "revoked"]
+
 
 class Feed:
     """Who hears of which account."""
 
     def __init__(self) -> None:
         self._listeners: defaultdict[int, list[Listener]] = defaultdict(list)
+        self._cuts: dict[Listener, Callable[[Cut], None]] = {}
         self._last_report_id = 0
 
-    def listen(self, account_id: int, listener: Listener) -> Callable[[], None]:
-        """Let somebody hear of an account from now on; returns what ends it."""
+    def listen(
+        self, account_id: int, listener: Listener, on_cut: Callable[[Cut], None] | None = None
+    ) -> Callable[[], None]:
+        """Let somebody hear of an account from now on; returns what ends it.
+
+        `on_cut` is called when the venue ends it by itself.
+        """
         listeners = self._listeners[account_id]
         listeners.append(listener)
+        if on_cut is not None:
+            self._cuts[listener] = on_cut
 
         def end() -> None:
+            self._cuts.pop(listener, None)
             if listener in listeners:
                 listeners.remove(listener)
 
         return end
+
+    def cut(self, account_id: int, how: Cut) -> int:
+        """Let everybody who hears of an account hear no more; returns how many there were."""
+        cut = [self._cuts[one] for one in [*self._listeners.get(account_id, ())] if one in self._cuts]
+        for on_cut in cut:
+            on_cut(how)
+        return len(cut)
 
     def is_heard(self, account_id: int) -> bool:
         """Whether anybody hears of an account."""

@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
-from botwarden.exchange.paper import fault_sockets, user_events
+from botwarden.exchange.paper import errors, fault_sockets, user_events
 from botwarden.exchange.paper.accounts import Account
 from botwarden.exchange.paper.connection import Client
 from botwarden.exchange.paper.errors import ApiError
+from botwarden.exchange.paper.reports import Cut
 from botwarden.exchange.paper.time_units import event_in_micros
 from botwarden.exchange.paper.venue import PaperVenue
 
@@ -59,7 +60,7 @@ class UserStreams:
             for report in reports:
                 self._happened.put_nowait((number, user_events.event_of(report)))
 
-        end = self._venue.engine.feed.listen(account.account_id, hear)
+        end = self._venue.engine.feed.listen(account.account_id, hear, lambda how: self._cut(number, how))
         self._subscriptions[number] = Subscription(number, account.account_id, end)
         return number
 
@@ -72,8 +73,7 @@ class UserStreams:
         if number is not None and number not in self._subscriptions:
             raise ApiError(-2036, "No such user data stream subscription.")
         for one in [number] if number is not None else list(self._subscriptions):
-            self._subscriptions.pop(one).end()
-            self._happened.put_nowait((one, user_events.stream_terminated(self._venue.clock.now_ms())))
+            self._cut(one, "terminated")
 
     def all(self) -> list[dict[str, int]]:
         """Return the ids of all subscriptions."""
@@ -91,6 +91,16 @@ class UserStreams:
             number, event = await self._happened.get()
             await self._venue.store.settled()
             self._publish(number, event)
+
+    def _cut(self, number: int, how: Cut) -> None:
+        """End a subscription, and say as much of it as is meant to be said."""
+        self._subscriptions.pop(number).end()
+        if how == "terminated":
+            self._happened.put_nowait((number, user_events.stream_terminated(self._venue.clock.now_ms())))
+        elif how == "revoked":
+            refused = errors.invalid_key()
+            error = {"code": refused.code, "msg": refused.message}
+            self._client.offer(_encode({"id": None, "status": refused.status, "error": error}).decode())
 
     def _publish(self, number: int, event: dict[str, Any]) -> None:
         faults = self._venue.faults

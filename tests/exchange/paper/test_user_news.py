@@ -13,6 +13,7 @@ from botwarden.exchange.binance import BinanceExchange
 from botwarden.exchange.paper.admin import PaperAdmin
 from botwarden.exchange.paper.fault_events import ConnectionFault, How, StreamFault
 from botwarden.exchange.paper.faults import RequestFault
+from botwarden.exchange.paper.reports import Cut
 from botwarden.exchange.payloads import Malformed
 from botwarden.exchange.port import Credentials, NewsMissed, OrderNews
 from botwarden.exchange.stream_rules import StreamRules
@@ -169,6 +170,21 @@ async def test_a_connection_that_went_deaf_is_noticed(house: House, monkeypatch:
         _, ear = await listening(exchange)
         await ear.subscribed()
         await admin.end_streams("userData", how="deaf")
+        await ear.subscribed(2)
+        await house.wire.order(newClientOrderId="after")
+        await ear.of("after")
+
+
+@pytest.mark.parametrize("how", ["terminated", "forgotten", "revoked"])
+async def test_a_lost_subscription_is_made_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, how: Cut
+) -> None:
+    """A subscription that the venue ends while the connection stays, with or without a word, is renewed."""
+    monkeypatch.setattr(user_session, "PROBE_EVERY_S", 0.1)
+    async with running(house, HASTY) as exchange, PaperAdmin(house.origin, TOKEN) as admin:
+        _, ear = await listening(exchange)
+        await ear.subscribed()
+        assert await admin.end_subscriptions(KEY, how=how) == 1
         await ear.subscribed(2)
         await house.wire.order(newClientOrderId="after")
         await ear.of("after")
