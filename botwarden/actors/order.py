@@ -20,7 +20,7 @@ from botwarden.actors.errand import ListErrand, errand_of
 from botwarden.actors.surroundings import Rules
 from botwarden.errors import Unavailable
 from botwarden.exchange.port import Account, NotFound, Unknown, VenueClock
-from botwarden.runtime import Actor, Next, Ref
+from botwarden.runtime import Actor, InboxSpec, Next, Ref
 from botwarden.trading.bot import Venue
 from botwarden.trading.orders import ListEnded, NeverSent, Order, Outcome, Unexplained
 
@@ -98,6 +98,11 @@ class _Report:
 
 
 OrderMessage = _Begin | _Ask | AskNow | _Report
+
+#: However much news there is while an order is asked about, it is asked about once more.
+ORDER_INBOX: InboxSpec[OrderMessage] = InboxSpec(
+    newest_per=lambda message: "now" if isinstance(message, AskNow) else None
+)
 
 
 class OrderActor(Actor[OrderMessage]):

@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.order import (
+    ORDER_INBOX,
     Addressee,
     AskNow,
     ListLookActor,
@@ -277,6 +278,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
                 restart=Restart.TRANSIENT,
                 intensity=NEVER_GIVE_UP,
                 stop_within_s=self._surroundings.rules.receive_window.total_seconds(),
+                inbox=ORDER_INBOX,
                 wait=False,
             )
         )
