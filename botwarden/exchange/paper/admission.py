@@ -40,12 +40,7 @@ def admit(market: Market, account: Account, wishes: Sequence[NewOrder]) -> list[
     ids = {(name, wish.client_order_id) for wish in wishes}
     if len(ids) < len(wishes) or ids & account.open_client_ids:
         raise rejected("Duplicate order sent.")
-    filters.check_open(
-        account.orders_of(name),
-        new=len(wishes),
-        stops=sum(wish.waits for wish in wishes),
-        lists=int(len(wishes) > 1),
-    )
+    _check_room(account, symbol, wishes)
     book = book_of(symbol)
     tried = [_try(book, wish) for wish in wishes]
     needed = max(_needed(wish, takes) for wish, (takes, _) in zip(wishes, tried, strict=True))
@@ -54,6 +49,26 @@ def admit(market: Market, account: Account, wishes: Sequence[NewOrder]) -> list[
         ([] if wish.time_in_force == "FOK" and not enough else takes, enough)
         for wish, (takes, enough) in zip(wishes, tried, strict=True)
     ]
+
+
+def _check_room(account: Account, symbol: SymbolMarket, wishes: Sequence[NewOrder]) -> None:
+    """Refuse more orders than may be open, here and everywhere, and more than may be held."""
+    here = account.orders_of(symbol.instrument.symbol)
+    adds = {
+        "new": len(wishes),
+        "stops": sum(wish.waits for wish in wishes),
+        "lists": int(len(wishes) > 1),
+    }
+    filters.check_open(here, **adds, icebergs=sum(wish.iceberg > 0 for wish in wishes))
+    filters.check_everywhere(account.open_orders.values(), **adds)
+    if wishes[0].is_buy:
+        held = account.holding(symbol.instrument.base)
+        filters.check_position(
+            symbol.instrument,
+            held=held.free + held.locked,
+            buying=sum(order.rest for order in here if order.is_buy),
+            new=wishes[0].quantity,
+        )
 
 
 def _try(book: Book, wish: NewOrder) -> tuple[list[Take], bool]:

@@ -1,7 +1,7 @@
 """What happens to a market and its accounts from outside, on order.
 
     POST   /paper/symbols/BTCUSDT   {"status": "HALT"}; also tick, step, min_notional,
-                                    liquidity (of the usual 100), and expire_orders;
+                                    max_position ("0": none), liquidity (of the usual 100), and expire_orders;
                                     * for all symbols
     DELETE /paper/symbols/BTCUSDT   delisted: it is not known any more, until the next start
     POST   /paper/balances          {"api_key": ..., "asset": "BTC", "change": "-0.5"}
@@ -41,6 +41,8 @@ class SymbolWish(msgspec.Struct, forbid_unknown_fields=True):
     tick: str | None = None
     step: str | None = None
     min_notional: str | None = None
+    #: The most that an account may hold or be buying; "0" for no limit.
+    max_position: str | None = None
     #: How much there is on the book, of the usual hundred; nothing at zero.
     liquidity: int | None = None
     #: Whether open orders end as EXPIRED, by the exchange.
@@ -112,6 +114,7 @@ class MarketAdmin:
             tick=_units_or(before.tick, wish.tick),
             step=_units_or(before.step, wish.step),
             min_notional=_units_or(before.min_notional, wish.min_notional),
+            max_position=_units_or(before.max_position, wish.max_position),
         )
         shown_tick = self._venue.market.source.instruments[before.symbol].tick
         if 0 in (rules.tick, rules.step) or rules.tick * rules.step % UNIT or shown_tick * rules.step % UNIT:

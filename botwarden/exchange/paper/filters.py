@@ -8,7 +8,12 @@ from collections.abc import Collection
 from botwarden.exchange.paper.amounts import cost
 from botwarden.exchange.paper.errors import ApiError, filter_failure, invalid_quantity
 from botwarden.exchange.paper.instruments import (
+    EXCHANGE_MAX_LISTS,
+    EXCHANGE_MAX_ORDERS,
+    EXCHANGE_MAX_STOPS,
+    MAX_ICEBERG_PARTS,
     MAX_NOTIONAL,
+    MAX_OPEN_ICEBERGS,
     MAX_OPEN_LISTS,
     MAX_OPEN_ORDERS,
     MAX_OPEN_STOPS,
@@ -37,6 +42,8 @@ def check_order(rules: PaperInstrument, wish: NewOrder, average: int) -> None:
         return
     is_market = WORKS_AS.get(wish.type, wish.type) == "MARKET"
     check_quantity(rules, wish.quantity, is_market=is_market)
+    if wish.iceberg:
+        check_iceberg(rules, wish)
     worth = cost(wish.price or wish.stop_price or average, wish.quantity)
     check_quote(rules, worth)
     if not is_market and worth > MAX_NOTIONAL:
@@ -67,13 +74,29 @@ def check_quantity(rules: PaperInstrument, quantity: int, *, is_market: bool) ->
         raise filter_failure("MARKET_LOT_SIZE")
 
 
+def check_iceberg(rules: PaperInstrument, wish: NewOrder) -> None:
+    """Refuse an order whose visible part is no size, or that would be in too many parts."""
+    if wish.iceberg % rules.step or not rules.min_quantity <= wish.iceberg <= rules.max_quantity:
+        raise filter_failure("LOT_SIZE")
+    if -(-wish.quantity // wish.iceberg) > MAX_ICEBERG_PARTS:
+        raise filter_failure("ICEBERG_PARTS")
+
+
 def check_quote(rules: PaperInstrument, quote: int) -> None:
     """Refuse what is worth too little."""
     if quote < rules.min_notional:
         raise filter_failure("NOTIONAL")
 
 
-def check_open(orders: Collection[OrderRecord], *, new: int, stops: int, lists: int) -> None:
+def check_position(rules: PaperInstrument, *, held: int, buying: int, new: int) -> None:
+    """Refuse a purchase that would make a position too large. `buying`: what open orders would bring."""
+    if rules.max_position and held + buying + new > rules.max_position:
+        raise filter_failure("MAX_POSITION")
+
+
+def check_open(
+    orders: Collection[OrderRecord], *, new: int, stops: int, lists: int, icebergs: int = 0
+) -> None:
     """Refuse what would be too much on the book of one symbol. `orders`: what is there."""
     if len(orders) + new > MAX_OPEN_ORDERS:
         raise filter_failure("MAX_NUM_ORDERS")
@@ -81,3 +104,15 @@ def check_open(orders: Collection[OrderRecord], *, new: int, stops: int, lists: 
         raise filter_failure("MAX_NUM_ALGO_ORDERS")
     if lists and len({order.list_id for order in orders} - {-1}) + lists > MAX_OPEN_LISTS:
         raise filter_failure("MAX_NUM_ORDER_LISTS")
+    if icebergs and sum(order.iceberg > 0 for order in orders) + icebergs > MAX_OPEN_ICEBERGS:
+        raise filter_failure("MAX_NUM_ICEBERG_ORDERS")
+
+
+def check_everywhere(orders: Collection[OrderRecord], *, new: int, stops: int, lists: int) -> None:
+    """Refuse what would be too much on all books together. `orders`: what is there."""
+    if len(orders) + new > EXCHANGE_MAX_ORDERS:
+        raise filter_failure("EXCHANGE_MAX_NUM_ORDERS")
+    if stops and sum(order.waits for order in orders) + stops > EXCHANGE_MAX_STOPS:
+        raise filter_failure("EXCHANGE_MAX_NUM_ALGO_ORDERS")
+    if lists and len({order.list_id for order in orders} - {-1}) + lists > EXCHANGE_MAX_LISTS:
+        raise filter_failure("EXCHANGE_MAX_NUM_ORDER_LISTS")

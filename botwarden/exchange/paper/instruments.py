@@ -26,6 +26,8 @@ class PaperInstrument(NamedTuple):
     #: Traded per day, in whole units of quote.
     daily_quote: int
     status: str = "TRADING"
+    #: The most of the base asset that an account may hold or be buying; zero: no limit.
+    max_position: int = 0
 
     @property
     def min_quantity(self) -> int:
@@ -54,6 +56,13 @@ PRICE_BAND_UP, PRICE_BAND_DOWN = 5, 5  # multiplier, and one over multiplier
 MAX_OPEN_ORDERS = 200
 MAX_OPEN_STOPS = 5
 MAX_OPEN_LISTS = 20
+MAX_OPEN_ICEBERGS = 5
+MAX_ICEBERG_PARTS = 100
+
+#: On all symbols together.
+EXCHANGE_MAX_ORDERS = 1000
+EXCHANGE_MAX_STOPS = 200
+EXCHANGE_MAX_LISTS = 200
 
 #: The most that an order with a limit may be worth.
 MAX_NOTIONAL = 9_000_000 * UNIT
@@ -146,7 +155,7 @@ def _min_notional(quote: str) -> int:
 
 def filters(instrument: PaperInstrument) -> list[dict[str, Any]]:
     """Return the symbol's filters as exchangeInfo shows them."""
-    return [
+    shown: list[dict[str, Any]] = [
         {
             "filterType": "PRICE_FILTER",
             "minPrice": text(instrument.tick),
@@ -159,7 +168,7 @@ def filters(instrument: PaperInstrument) -> list[dict[str, Any]]:
             "maxQty": text(instrument.max_quantity),
             "stepSize": text(instrument.step),
         },
-        {"filterType": "ICEBERG_PARTS", "limit": 100},
+        {"filterType": "ICEBERG_PARTS", "limit": MAX_ICEBERG_PARTS},
         {
             "filterType": "MARKET_LOT_SIZE",
             "minQty": "0.00000000",
@@ -185,6 +194,19 @@ def filters(instrument: PaperInstrument) -> list[dict[str, Any]]:
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": MAX_OPEN_ORDERS},
         {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": MAX_OPEN_STOPS},
         {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": MAX_OPEN_LISTS},
+        {"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": MAX_OPEN_ICEBERGS},
+    ]
+    if instrument.max_position:
+        shown.append({"filterType": "MAX_POSITION", "maxPosition": text(instrument.max_position)})
+    return shown
+
+
+def exchange_filters() -> list[dict[str, Any]]:
+    """Return the filters of all symbols together, as exchangeInfo shows them."""
+    return [
+        {"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": EXCHANGE_MAX_ORDERS},
+        {"filterType": "EXCHANGE_MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": EXCHANGE_MAX_STOPS},
+        {"filterType": "EXCHANGE_MAX_NUM_ORDER_LISTS", "maxNumOrderLists": EXCHANGE_MAX_LISTS},
     ]
 
 
@@ -201,7 +223,7 @@ def description(instrument: PaperInstrument, status: str) -> dict[str, Any]:
         "baseCommissionPrecision": DECIMALS,
         "quoteCommissionPrecision": DECIMALS,
         "orderTypes": ORDER_TYPES,
-        "icebergAllowed": False,
+        "icebergAllowed": True,
         "ocoAllowed": True,
         "otoAllowed": False,
         "opoAllowed": False,

@@ -17,6 +17,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int = 0
     quote_quantity: int = 0
     stop_price: int = 0
+    #: How much of it the book would show; zero: all of it.
+    iceberg: int = 0
     strategy_id: int | None = None
     strategy_type: int | None = None
 

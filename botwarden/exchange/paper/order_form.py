@@ -104,9 +104,8 @@ def own_id() -> str:
 
 def read_shape(params: Params, kind: str, names: Names) -> dict[str, Any]:
     """Return what a type of order has besides side and size."""
-    if params.has(names.iceberg):
-        raise errors.rejected("Iceberg orders are not supported for this symbol.")
     for name, is_taken in (
+        (names.iceberg, kind in LIMITED),
         (names.time_in_force, kind in TIMED),
         (names.price, kind in LIMITED),
         (names.stop_price, kind in WORKS_AS),
@@ -114,11 +113,13 @@ def read_shape(params: Params, kind: str, names: Names) -> dict[str, Any]:
     ):
         if params.has(name) and not is_taken:
             raise errors.not_required(name)
+    in_force = _time_in_force(params, names.time_in_force) if kind in TIMED else "GTC"
     return {
         "client_order_id": params.client_order_id(names.client_id) or own_id(),
-        "time_in_force": _time_in_force(params, names.time_in_force) if kind in TIMED else "GTC",
+        "time_in_force": in_force,
         "price": _required_amount(params, names.price) if kind in LIMITED else 0,
         "stop_price": _stop_price(params, names) if kind in WORKS_AS else 0,
+        "iceberg": _iceberg(params, names.iceberg, in_force) if params.has(names.iceberg) else 0,
         "strategy_id": params.integer(names.strategy_id),
         "strategy_type": _strategy_type(params, names.strategy_type),
     }
@@ -151,6 +152,13 @@ def _time_in_force(params: Params, name: str) -> str:
     if in_force not in TIMES_IN_FORCE:
         raise ApiError(-1115, "Invalid timeInForce.")
     return in_force
+
+
+def _iceberg(params: Params, name: str, in_force: str) -> int:
+    shown = _required_amount(params, name)
+    if shown and in_force != "GTC":
+        raise errors.not_required(name)
+    return shown
 
 
 def _stop_price(params: Params, names: Names) -> int:

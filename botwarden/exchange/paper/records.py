@@ -35,6 +35,8 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     expiry_reason: str | None = None
     #: What a stop or profit order waits for; zero of every other order.
     stop_price: int = 0
+    #: How much of it the book would show; zero: all of it.
+    iceberg: int = 0
     #: When it was triggered; zero before, and of every other order.
     triggered_ms: int = 0
     #: The list that it is a leg of.
@@ -112,7 +114,7 @@ def shown_order(order: OrderRecord) -> dict[str, Any]:
         "clientOrderId": order.client_order_id,
         **_result(order),
         "stopPrice": text(order.stop_price),
-        "icebergQty": text(0),
+        "icebergQty": text(order.iceberg),
         "time": order.created_ms,
         "updateTime": order.updated_ms,
         "isWorking": order.working_ms >= 0,
@@ -145,6 +147,8 @@ def shown_result(order: OrderRecord) -> dict[str, Any]:
     }
     if order.stop_price:
         shown["stopPrice"] = text(order.stop_price)
+    if order.iceberg:
+        shown["icebergQty"] = text(order.iceberg)
     return shown | _only_if_there(order)
 
 

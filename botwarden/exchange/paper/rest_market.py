@@ -13,7 +13,7 @@ from botwarden.exchange.paper.amounts import UNIT, text
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
 from botwarden.exchange.paper.calls import Call, Endpoint, weight
 from botwarden.exchange.paper.errors import ApiError
-from botwarden.exchange.paper.instruments import description
+from botwarden.exchange.paper.instruments import description, exchange_filters
 from botwarden.exchange.paper.limits import interval_of
 from botwarden.exchange.paper.market import SymbolMarket, Trade
 from botwarden.exchange.paper.params import Params
@@ -45,7 +45,7 @@ async def exchange_info(call: Call) -> Any:
         "timezone": "UTC",
         "serverTime": call.now_ms,
         "rateLimits": rate_limits(call),
-        "exchangeFilters": [],
+        "exchangeFilters": exchange_filters(),
         "symbols": [
             description(symbol.instrument, symbol.status)
             for symbol in (venue.market.symbols.values() if chosen is None else chosen)

@@ -42,7 +42,7 @@ def _execution_report(report: OrderReport) -> dict[str, Any]:
         "q": text(order.quantity),
         "p": text(order.price),
         "P": text(order.stop_price),
-        "F": text(0),
+        "F": text(order.iceberg),
         "g": order.list_id,
         "C": order.client_order_id if report.cancel_id else "",
         "x": report.execution,

@@ -64,7 +64,7 @@ def now_ms() -> int:
         ({"newClientOrderId": "a b"}, -1100, "'newClientOrderId'"),
         ({"newClientOrderId": "x" * 37}, -1100, "'newClientOrderId'"),
         ({"newOrderRespType": "ALL"}, -1100, "'newOrderRespType'"),
-        ({"icebergQty": "1"}, -2010, "Iceberg"),
+        ({"icebergQty": "1"}, -1106, "'icebergQty' sent when not required"),
         ({"colour": "blue"}, -1104, "Not all sent parameters were read"),
         ({"type": "LIMIT"}, -1102, "'timeInForce'"),
         ({"type": "LIMIT", "timeInForce": "GTX", "price": "60000"}, -1115, "Invalid timeInForce"),
