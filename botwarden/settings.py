@@ -202,6 +202,12 @@ class Settings:
         "Prices of the paper exchange: synthetic, replay or live.",
         _one_of("synthetic", "replay", "live"),
     )
+    live_url: str = _setting(
+        "https://data-api.binance.vision",
+        "REST of the public market that `--market live` follows.",
+        _url("http", "https"),
+    )
+    live_stream_url: str = _setting("wss://data-stream.binance.vision", "Its streams.", _url("ws", "wss"))
     replay: tuple[Path, ...] = _setting(
         (), "Kline files, or folders of them, for a replay, separated by colons.", _many(os.pathsep, _path)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import click
 
-from botwarden.exchange.paper.options import PaperOptions
+from botwarden.exchange.paper.options import LIVE_STREAM_URL, LIVE_URL, PaperOptions
 from botwarden.exchange.paper.server import serve
 from botwarden.exchange.paper.source import SourceError
 from botwarden.exchange.paper.store import StoreError
@@ -36,6 +36,20 @@ from botwarden.exchange.paper.store import StoreError
     help="Kline file (BTCUSDT-1m.csv) or a folder of them; repeatable.",
 )
 @click.option(
+    "--live-url",
+    envvar="BOTWARDEN_LIVE_URL",
+    default=LIVE_URL,
+    show_default=True,
+    help="REST of the public market that a live one follows.",
+)
+@click.option(
+    "--live-stream-url",
+    envvar="BOTWARDEN_LIVE_STREAM_URL",
+    default=LIVE_STREAM_URL,
+    show_default=True,
+    help="Its streams.",
+)
+@click.option(
     "--speed", default=1.0, show_default=True, help="How much faster than the clock the market moves."
 )
 @click.option("--seed", default=None, type=int, help="Makes the synthetic market repeat exactly.")
@@ -53,6 +67,8 @@ def command(
     store: Path,
     market: str | None,
     replay: tuple[Path, ...],
+    live_url: str,
+    live_stream_url: str,
     speed: float,
     seed: int | None,
     symbol: tuple[str, ...],
@@ -68,6 +84,8 @@ def command(
         store=store,
         market=kind,  # type: ignore[arg-type]  # click has checked it
         replay=list(replay),
+        live_url=live_url,
+        live_stream_url=live_stream_url,
         speed=speed,
         seed=seed,
         symbols=list(symbol),

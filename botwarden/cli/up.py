@@ -57,8 +57,8 @@ def command(**words: Any) -> None:
 
 def _check_market(settings: Settings) -> None:
     """Say at once what the paper exchange would refuse to start with, again and again."""
-    if settings.market == "live":
-        raise click.ClickException("the live public market is not supported yet: choose synthetic or replay")
+    if settings.market == "live" and settings.speed != 1:
+        raise click.UsageError("--market live moves at --speed 1")
     if (settings.market == "replay") != bool(settings.replay):
         raise click.UsageError("--market replay and --replay PATH belong together")
 
@@ -129,6 +129,8 @@ def _paper_exchange(settings: Settings, base: Path, port: int) -> Service:
     ]
     if settings.market == "synthetic" and settings.sources["seed"] is not Source.DEFAULT:
         words += ["--seed", str(settings.seed)]
+    if settings.market == "live":
+        words += ["--live-url", settings.live_url, "--live-stream-url", settings.live_stream_url]
     for path in settings.replay:
         words += ["--replay", str(path)]
     env = {**os.environ, "BOTWARDEN_PAPER_ADMIN_TOKEN": settings.paper_admin_token}

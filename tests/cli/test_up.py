@@ -9,7 +9,7 @@ from botwarden.cli.main import group
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--market", "live"], 1, "the live public market is not supported yet"),
+        (["--market", "live", "--speed", "2"], 2, "--market live moves at --speed 1"),
         (["--market", "replay"], 2, "--market replay and --replay PATH belong together"),
         (["--market", "synthetic", "--replay", "."], 2, "--market replay and --replay PATH belong together"),
     ],

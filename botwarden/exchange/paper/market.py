@@ -8,7 +8,10 @@ read the same candles, so what closes on a stream is what REST shows.
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
+
+import anyio.to_thread
 
 from botwarden.exchange.paper.bars import (
     INTERVAL_MS,
@@ -25,6 +28,9 @@ from botwarden.exchange.paper.book import USUAL_LIQUIDITY, Book
 from botwarden.exchange.paper.instruments import PaperInstrument
 from botwarden.exchange.paper.source import Source
 from botwarden.exchange.paper.times import DAY_MS, MINUTE_MS
+
+#: More minutes than this are put together in a worker thread.
+QUICK_MINUTES = 5_000
 
 #: Candles of longer intervals kept ready, all symbols together.
 _BARS_KEPT = 50_000
@@ -224,6 +230,23 @@ class Market:
                 if len(bars) == limit:
                     break
         return bars if from_ms is not None else bars[::-1]
+
+    async def read_history(
+        self, name: str, interval: str, *, from_ms: int | None, until_ms: int | None, limit: int
+    ) -> list[Bar]:
+        """Return `history`; what takes long is put together in a worker thread."""
+        present = self.present(name, interval)
+        read = partial(
+            self.history,
+            name,
+            interval,
+            from_ms=from_ms,
+            until_ms=until_ms,
+            limit=limit,
+            present=present,
+        )
+        is_quick = self.work_of(interval, limit) <= QUICK_MINUTES
+        return read() if is_quick else await anyio.to_thread.run_sync(read)
 
     def work_of(self, interval: str, limit: int) -> int:
         """Return how many minutes at most have to be read for so many candles."""

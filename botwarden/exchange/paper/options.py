@@ -6,6 +6,10 @@ from typing import Literal
 
 MarketKind = Literal["synthetic", "replay", "live"]
 
+#: Market data without keys. Source: Binance spot API, market data only.
+LIVE_URL = "https://data-api.binance.vision"
+LIVE_STREAM_URL = "wss://data-stream.binance.vision"
+
 #: What a new account holds, in whole coins.
 STARTING_BALANCES = {"USDT": "100000", "BTC": "0", "ETH": "0", "BNB": "0"}
 
@@ -22,6 +26,9 @@ class PaperOptions:
     market: MarketKind = "synthetic"
     #: Kline files or folders of them.
     replay: list[Path] = field(default_factory=list)
+    #: The public market that a live one follows: REST and streams.
+    live_url: str = LIVE_URL
+    live_stream_url: str = LIVE_STREAM_URL
     #: How much faster than the clock candles and prices run.
     speed: float = 1.0
     #: None: the first start draws one and the market begins now; given: the market begins at a fixed

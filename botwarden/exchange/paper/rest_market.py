@@ -6,11 +6,9 @@ Source: Binance spot API, general and market data endpoints.
 from collections.abc import Sequence
 from typing import Any
 
-import anyio.to_thread
-
 from botwarden.exchange.paper import errors, events
 from botwarden.exchange.paper.amounts import UNIT, text
-from botwarden.exchange.paper.bars import INTERVAL_MS, Bar
+from botwarden.exchange.paper.bars import INTERVAL_MS
 from botwarden.exchange.paper.calls import Call, Endpoint, weight
 from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.instruments import description, exchange_filters
@@ -21,9 +19,6 @@ from botwarden.exchange.paper.symbol_choice import named_symbols, wanted_status
 from botwarden.exchange.paper.time_units import candles_in_micros
 
 AVERAGE_MINUTES = 5
-
-#: More minutes than this are put together in a worker thread.
-QUICK_MINUTES = 5_000
 
 
 async def ping(_call: Call) -> Any:
@@ -76,16 +71,9 @@ async def klines(call: Call) -> Any:
     limit = params.limit(500, 1000)
     from_ms, until_ms = params.time_ms("startTime"), params.time_ms("endTime")
     params.ignore("timeZone")
-    market, name = call.venue.market, symbol.instrument.symbol
-
-    def read() -> list[Bar]:
-        return market.history(
-            name, interval, from_ms=from_ms, until_ms=until_ms, limit=limit, present=present
-        )
-
-    present = market.present(name, interval)
-    is_quick = market.work_of(interval, limit) <= QUICK_MINUTES
-    bars = read() if is_quick else await anyio.to_thread.run_sync(read)
+    bars = await call.venue.market.read_history(
+        symbol.instrument.symbol, interval, from_ms=from_ms, until_ms=until_ms, limit=limit
+    )
     return [events.kline_row(interval, bar) for bar in bars]
 
 

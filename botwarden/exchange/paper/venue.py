@@ -16,6 +16,7 @@ from botwarden.exchange.paper.fault_clock import ShiftedClock
 from botwarden.exchange.paper.fault_plan import FaultPlan
 from botwarden.exchange.paper.instruments import PaperInstrument, default_instruments
 from botwarden.exchange.paper.limits import OrderLimit, WeightLimit
+from botwarden.exchange.paper.live import Follower, open_live
 from botwarden.exchange.paper.market import Market, Trade
 from botwarden.exchange.paper.options import PaperOptions
 from botwarden.exchange.paper.replay import ReplaySource
@@ -52,9 +53,13 @@ class PaperVenue:
     weights: WeightLimit
     orders: OrderLimit
     faults: FaultPlan
+    #: Of a live market: what brings its prices.
+    follower: Follower | None = None
 
     async def run_market(self) -> None:
         """Let the market go on, for ever."""
+        if self.follower is not None:
+            await self.follower.run()
         while True:
             due_ms = self.market.next_due_ms()
             if due_ms is None:
@@ -103,22 +108,33 @@ async def open_venue(options: PaperOptions, clock: ServerClock) -> PaperVenue:
     """
     if options.speed <= 0:
         raise SourceError("the speed must be above zero")
-    if options.market == "live":
-        raise SourceError("the live public market is not supported yet: choose synthetic or replay")
+    if options.market == "live" and options.speed != 1:
+        raise SourceError("a live market moves at speed 1")
     store = Store(options.store)
     try:
+        if options.market == "live":
+            live, follower = await open_live(
+                options.live_url, options.live_stream_url, options.symbols, clock
+            )
+            return _venue(options, clock, store, live, follower)
         source = await _source(options, store, clock)
-        return _venue(options, clock, store, source)
+        position_ms = store.position(source.identity) or source.start_ms
+        market = Market(source, position_ms=position_ms, speed=options.speed)
+        return _venue(options, clock, store, market)
     except BaseException:
         store.close()
         raise
 
 
-def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Source) -> PaperVenue:
+def _venue(
+    options: PaperOptions,
+    clock: ServerClock,
+    store: Store,
+    market: Market,
+    follower: Follower | None = None,
+) -> PaperVenue:
     plan = FaultPlan(ShiftedClock(clock))
     clock = plan.clock
-    position_ms = store.position(source.identity) or source.start_ms
-    market = Market(source, position_ms=position_ms, speed=options.speed)
     _continue_trade_ids(market, store)
     engine = Engine(market, store, _balances(options.starting_balances))
     streams = StreamHub(market, clock, plan)
@@ -143,6 +159,7 @@ def _venue(options: PaperOptions, clock: ServerClock, store: Store, source: Sour
         weights=WeightLimit(options.weight_limit),
         orders=orders,
         faults=plan,
+        follower=follower,
     )
 
 

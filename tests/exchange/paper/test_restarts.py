@@ -219,7 +219,8 @@ def test_a_store_has_one_owner(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["--market", "live"], "live public market is not supported"),
+        (["--market", "live", "--speed", "2"], "a live market moves at speed 1"),
+        (["--market", "live", "--speed", "1", "--live-url", "http://127.0.0.1:9"], "does not answer"),
         (["--market", "replay"], "belong together"),
         (["--symbol", "NOPEUSDT"], "has no NOPEUSDT"),
         (["--speed", "0"], "above zero"),
