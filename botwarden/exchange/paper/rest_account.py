@@ -127,6 +127,16 @@ async def commission(call: Call) -> Any:
     }
 
 
+async def trade_fees(call: Call) -> Any:
+    """GET asset/tradeFee: what is kept of a trade, for one symbol or for all."""
+    wanted = [call.symbol()] if call.params.has("symbol") else call.venue.market.symbols.values()
+    call.params.finish()
+    return [
+        {"symbol": symbol.instrument.symbol, "makerCommission": RATE, "takerCommission": RATE}
+        for symbol in wanted
+    ]
+
+
 async def order_counts(call: Call) -> Any:
     """GET rateLimit/order."""
     call.params.finish()
@@ -205,8 +215,9 @@ ENDPOINTS = {
     ("GET", "rateLimit/order"): Endpoint(handle=order_counts, weight=weight(40), is_signed=True),
 }
 
-#: Below another path than the rest. Source: Binance wallet API, toggle BNB burn.
+#: Below another path than the rest. Source: Binance wallet API, toggle BNB burn, trade fee.
 SETTINGS = {
     ("GET", "bnbBurn"): Endpoint(handle=burning, weight=weight(1), is_signed=True),
     ("POST", "bnbBurn"): Endpoint(handle=burn, weight=weight(1), is_signed=True),
+    ("GET", "asset/tradeFee"): Endpoint(handle=trade_fees, weight=weight(1), is_signed=True),
 }

@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import pytest
+from binance.exceptions import BinanceAPIException
 
 from botwarden.exchange.paper.admin import PaperAdmin
 from tests.exchange.paper.conftest import OpenHouse
@@ -124,3 +125,13 @@ async def test_without_a_price_of_bnb_commissions_are_plain(open_house: OpenHous
         await house.client.toggle_bnb_burn_spot_margin(spotBNBBurn="true")
         answer = await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.01")
         assert answer["fills"][0]["commissionAsset"] == "BTC"
+
+
+async def test_fees_are_told(house: House) -> None:
+    """The rates are told for one symbol or for all, and for none that does not exist."""
+    plain = {"makerCommission": "0.00100000", "takerCommission": "0.00100000"}
+    all_fees = await house.client.get_trade_fee()
+    assert all_fees == [{"symbol": symbol, **plain} for symbol in ("BTCUSDT", "ETHUSDT")]
+    assert await house.client.get_trade_fee(symbol="ETHUSDT") == all_fees[1:]
+    with pytest.raises(BinanceAPIException, match="Invalid symbol"):
+        await house.client.get_trade_fee(symbol="NOSUCH")
