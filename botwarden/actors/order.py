@@ -48,21 +48,6 @@ class Addressee:
         self.bot = bot
 
 
-class Word:
-    """Whether the venue has told of the order in another way than by its answer."""
-
-    def __init__(self) -> None:
-        self._given = anyio.Event()
-
-    def give(self) -> None:
-        """It has."""
-        self._given.set()
-
-    async def given(self) -> None:
-        """Return once it has."""
-        await self._given.wait()
-
-
 class SendOnce:
     """The permission to send one order: it can be taken once."""
 
@@ -118,7 +103,7 @@ class OrderActor(Actor[OrderMessage]):
         rules: Rules,
         permission: SendOnce,
         addressee: Addressee,
-        word: Word,
+        told: anyio.Event,
         listed: Order | None = None,
     ) -> None:
         self._order = order
@@ -128,7 +113,8 @@ class OrderActor(Actor[OrderMessage]):
         self._rules = rules
         self._permission = permission
         self._addressee = addressee
-        self._word = word
+        #: Set when the venue has told of the order in another way than by its answer.
+        self._told = told
         self._pause_s = 0.25
         self._times_missed = 0
 
@@ -177,7 +163,7 @@ class OrderActor(Actor[OrderMessage]):
         return outcome
 
     async def _lose_patience(self, answer: anyio.CancelScope) -> None:
-        await self._word.given()
+        await self._told.wait()
         await self.context.clock.sleep(ANSWER_GRACE_S)
         answer.cancel()
 

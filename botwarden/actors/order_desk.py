@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
+import anyio
+
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.order import (
     ORDER_INBOX,
@@ -23,7 +25,6 @@ from botwarden.actors.order import (
     OrderMessage,
     OrderSettled,
     SendOnce,
-    Word,
 )
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Missing, Unavailable
@@ -155,7 +156,8 @@ class _Attended:
     """An order that is being attended to."""
 
     addressee: Addressee
-    word: Word
+    #: Set when the venue has told of it.
+    told: anyio.Event
     attendant: Ref[OrderMessage]
     #: The ids by which news may mean it: its own, and that of the list that it takes off.
     ids: frozenset[str]
@@ -260,7 +262,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
             if isinstance(wish, Resolve):
                 self._attended[name].addressee.bot = bot
             return
-        addressee, word = Addressee(bot), Word()
+        addressee, told = Addressee(bot), anyio.Event()
         attendant = await self.context.spawn(
             ChildSpec(
                 name=name,
@@ -272,7 +274,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
                     rules=self._surroundings.rules,
                     permission=permission,
                     addressee=addressee,
-                    word=word,
+                    told=told,
                     listed=listed,
                 ),
                 restart=Restart.TRANSIENT,
@@ -284,7 +286,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
         )
         ids = {order.client_order_id} | ({listed.client_order_id} if listed is not None else set())
         self._attended[name] = _Attended(
-            addressee=addressee, word=word, attendant=attendant, ids=frozenset(ids)
+            addressee=addressee, told=told, attendant=attendant, ids=frozenset(ids)
         )
         self.context.watch(attendant)
 
@@ -297,7 +299,7 @@ class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
         meant = names_list(news.client_order_id)
         waiting = [attended for attended in self._attended.values() if meant in attended.ids]
         for attended in waiting:
-            attended.word.give()
+            attended.told.set()
             attended.attendant.tell(AskNow())
         bot = self._enrolled.get(bot_of(meant, self._surroundings.tag) or BotId(0))
         if bot is not None and not waiting:

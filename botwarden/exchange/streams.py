@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import aiohttp
-import anyio
 import structlog
 
 from botwarden.exchange import translate
 from botwarden.exchange.bell import Bell
+from botwarden.exchange.connection_pool import ConnectionPool
 from botwarden.exchange.port import MarketEvent, StreamLost, StreamRestored
 from botwarden.exchange.socket_session import Broken
 from botwarden.exchange.stream_rules import StreamRules
@@ -186,11 +186,9 @@ class MarketStreams:
         self.url = url + "/stream"
         self.clock = clock
         self._rng = rng
-        self._connector = connector
         self._rules = rules or StreamRules()
         self._pulse = pulse
-        self._connections: list[Connection] = []
-        self._grown = Bell()
+        self._pool: ConnectionPool[Connection] = ConnectionPool(connector)
 
     async def read(self, symbol: str, intervals: Sequence[str]) -> AsyncIterator[MarketEvent]:
         """Yield what happens on one symbol for ever. Nothing comes unless `run` is running."""
@@ -206,17 +204,7 @@ class MarketStreams:
 
     async def run(self) -> None:
         """Serve all readers for ever; run by the owner as a duty."""
-        jar = aiohttp.DummyCookieJar()
-        async with (
-            aiohttp.ClientSession(connector=self._connector(), connector_owner=False, cookie_jar=jar) as http,
-            anyio.create_task_group() as group,
-        ):
-            started = 0
-            while True:
-                for connection in self._connections[started:]:
-                    group.start_soon(connection.run, http)
-                started = len(self._connections)
-                await self._grown.wait()
+        await self._pool.run()
 
     def session(self, connection: Connection, http: aiohttp.ClientSession) -> StreamSession:
         """Return the next session of a connection."""
@@ -229,12 +217,10 @@ class MarketStreams:
         return self._rules.backoff_s(failures, self._rng)
 
     def _connection_for(self, names: frozenset[str]) -> Connection:
-        roomy = [connection for connection in self._connections if connection.has_room_for(names)]
+        roomy = [connection for connection in self._pool if connection.has_room_for(names)]
         for connection in roomy:
             if not names.isdisjoint(connection.names()):
                 return connection  # It carries some of them already.
         if roomy:
             return roomy[0]
-        self._connections.append(Connection(self))
-        self._grown.ring()
-        return self._connections[-1]
+        return self._pool.add(Connection(self))

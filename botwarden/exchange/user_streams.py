@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
-import anyio
 import structlog
 
 from botwarden.exchange.bell import Bell
+from botwarden.exchange.connection_pool import ConnectionPool
 from botwarden.exchange.port import HearNews, NewsMissed, OrderNews
 from botwarden.exchange.socket_session import Broken
 from botwarden.exchange.stream_rules import StreamRules
@@ -135,12 +135,10 @@ class UserStreams:
         self._url = url
         self._clock = clock
         self._rng = rng
-        self._connector = connector
         self._budget = budget
         self._ask_time = ask_time
         self._rules = rules or StreamRules()
-        self._connections: list[UserConnection] = []
-        self._grown = Bell()
+        self._pool: ConnectionPool[UserConnection] = ConnectionPool(connector)
 
     def listen(self, key: KeyListener, hear: HearNews) -> Callable[[], None]:
         """Let somebody hear of a key's account; returns what ends it.
@@ -155,24 +153,14 @@ class UserStreams:
         def stop() -> None:
             key.remove(hear)
             if not key.is_wanted:
-                for connection in self._connections:
+                for connection in self._pool:
                     connection.remove(key)
 
         return stop
 
     async def run(self) -> None:
         """Serve all keys for ever; run by the owner as a duty."""
-        jar = aiohttp.DummyCookieJar()
-        async with (
-            aiohttp.ClientSession(connector=self._connector(), connector_owner=False, cookie_jar=jar) as http,
-            anyio.create_task_group() as group,
-        ):
-            started = 0
-            while True:
-                for connection in self._connections[started:]:
-                    group.start_soon(connection.run, http)
-                started = len(self._connections)
-                await self._grown.wait()
+        await self._pool.run()
 
     def session(self, connection: UserConnection, http: aiohttp.ClientSession) -> UserSession:
         """Return the next session of a connection."""
@@ -191,9 +179,7 @@ class UserStreams:
         await self._clock.sleep(max(broken.pause_s, self._rules.backoff_s(failures, self._rng)))
 
     def _connection(self) -> UserConnection:
-        for connection in self._connections:
+        for connection in self._pool:
             if connection.has_room:
                 return connection
-        self._connections.append(UserConnection(self))
-        self._grown.ring()
-        return self._connections[-1]
+        return self._pool.add(UserConnection(self))

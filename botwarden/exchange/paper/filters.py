@@ -3,7 +3,7 @@
 Pure. Source: Binance spot API, filters.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 
 from botwarden.exchange.paper.amounts import cost
 from botwarden.exchange.paper.errors import ApiError, filter_failure, invalid_quantity
@@ -98,21 +98,24 @@ def check_open(
     orders: Collection[OrderRecord], *, new: int, stops: int, lists: int, icebergs: int = 0
 ) -> None:
     """Refuse what would be too much on the book of one symbol. `orders`: what is there."""
-    if len(orders) + new > MAX_OPEN_ORDERS:
-        raise filter_failure("MAX_NUM_ORDERS")
-    if stops and sum(order.waits for order in orders) + stops > MAX_OPEN_STOPS:
-        raise filter_failure("MAX_NUM_ALGO_ORDERS")
-    if lists and len({order.list_id for order in orders} - {-1}) + lists > MAX_OPEN_LISTS:
-        raise filter_failure("MAX_NUM_ORDER_LISTS")
-    if icebergs and sum(order.iceberg > 0 for order in orders) + icebergs > MAX_OPEN_ICEBERGS:
-        raise filter_failure("MAX_NUM_ICEBERG_ORDERS")
+    _check_room(orders, new, MAX_OPEN_ORDERS, "MAX_NUM_ORDERS")
+    _check_room([it for it in orders if it.waits], stops, MAX_OPEN_STOPS, "MAX_NUM_ALGO_ORDERS")
+    _check_room(_lists(orders), lists, MAX_OPEN_LISTS, "MAX_NUM_ORDER_LISTS")
+    _check_room([it for it in orders if it.iceberg], icebergs, MAX_OPEN_ICEBERGS, "MAX_NUM_ICEBERG_ORDERS")
 
 
 def check_everywhere(orders: Collection[OrderRecord], *, new: int, stops: int, lists: int) -> None:
     """Refuse what would be too much on all books together. `orders`: what is there."""
-    if len(orders) + new > EXCHANGE_MAX_ORDERS:
-        raise filter_failure("EXCHANGE_MAX_NUM_ORDERS")
-    if stops and sum(order.waits for order in orders) + stops > EXCHANGE_MAX_STOPS:
-        raise filter_failure("EXCHANGE_MAX_NUM_ALGO_ORDERS")
-    if lists and len({order.list_id for order in orders} - {-1}) + lists > EXCHANGE_MAX_LISTS:
-        raise filter_failure("EXCHANGE_MAX_NUM_ORDER_LISTS")
+    _check_room(orders, new, EXCHANGE_MAX_ORDERS, "EXCHANGE_MAX_NUM_ORDERS")
+    waiting = [it for it in orders if it.waits]
+    _check_room(waiting, stops, EXCHANGE_MAX_STOPS, "EXCHANGE_MAX_NUM_ALGO_ORDERS")
+    _check_room(_lists(orders), lists, EXCHANGE_MAX_LISTS, "EXCHANGE_MAX_NUM_ORDER_LISTS")
+
+
+def _check_room(there: Sized, new: int, most: int, name: str) -> None:
+    if new and len(there) + new > most:
+        raise filter_failure(name)
+
+
+def _lists(orders: Collection[OrderRecord]) -> set[int]:
+    return {order.list_id for order in orders} - {-1}
