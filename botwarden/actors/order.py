@@ -30,7 +30,7 @@ SECOND_LOOK_S = 2.0
 LONGEST_PAUSE_S = 8.0
 
 #: How long the answer may take once the venue has told of the order in another way.
-ANSWER_GRACE_S = 1.0
+ANSWER_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ async def test_an_unknown_order_is_asked_about_as_soon_as_it_is_heard_of(house: 
 
 
 async def test_an_answer_that_never_comes_is_not_waited_for(house: House) -> None:
-    """A second after the venue has told of an order its answer is given up, and the order asked about."""
+    """Two seconds after the venue has told of an order its answer is given up, and the order asked about."""
     life = await house.begin(request_timeout_s=3600.0)
     bot = await house.running(life)
     silent = house.world.fault(name="silent", waits="after", held=True)
