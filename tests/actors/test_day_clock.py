@@ -264,6 +264,7 @@ async def test_nothing_delays_the_word_of_a_reset(evening, database_url):
             announced, wake = await probe.next(), await probe.next()
     assert announced == Announce(states=[await evening.state(bot)])
     assert wake == WakeHolders(bot_ids=[bot.config.id])
+    await life.crash()  # It holds connections of its own to the last.
     await hasty.close()
 
 
@@ -282,4 +283,5 @@ async def test_a_chore_that_fails_comes_again(house, database_url):
         assert await scalar(house.database, made) == 0
     await until_scalar(house, 1, made, step_s=RETRY_AFTER_S)
     assert life.crashes == []
+    await life.crash()  # It holds connections of its own to the last.
     await hasty.close()
