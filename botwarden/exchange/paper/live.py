@@ -3,19 +3,19 @@
     public market ── trades, closed candles (stream) ──▶ reader of each symbol ──▶ LiveMarket ──▶ engine
                   ◀── candles that were missed (REST) ──┘
 
-The invariant: no price is made up. While the public market is silent for a symbol nobody trades it here: it
-is in BREAK until prices come again. Orders that rest are filled by the first price that reaches them; what
-the public market did while nobody listened fills nothing.
+The invariant: no price is made up, and none is old. While the public market is not heard nobody trades here:
+symbols are in BREAK until their next price. Orders that rest are filled by the first price that reaches them;
+what the public market did while nobody listened fills nothing.
 """
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import anyio
 import structlog
 
 from botwarden.errors import Unavailable
+from botwarden.exchange.bell import Bell
 from botwarden.exchange.paper.amounts import UNIT, floor_to, units
 from botwarden.exchange.paper.bars import INTERVAL_MS, Bar, merge, opening
 from botwarden.exchange.paper.errors import ApiError
@@ -38,6 +38,11 @@ MINUTES_KEPT = 2 * DAY_MS // MINUTE_MS
 
 #: What is followed when nobody says.
 DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT")
+
+
+#: How soon candles are asked for again after a failure, and how often it is seen what trades.
+AGAIN_AFTER_S = 2.0
+STATUS_EVERY_S = 30.0
 
 
 class LiveSource:
@@ -160,7 +165,10 @@ class LiveMarket(Market):
 
 
 class Follower:
-    """Keeps a live market true to the public one."""
+    """Keeps a live market true to the public one.
+
+    Prices and candles come apart: candles that cannot be fetched hold up no price.
+    """
 
     def __init__(
         self, market: LiveMarket, source: LiveSource, upstream: Upstream, stream_url: str, clock: ServerClock
@@ -170,6 +178,13 @@ class Follower:
         self._upstream = upstream
         self._stream_url = stream_url
         self._clock = clock
+        #: Symbols whose price may be an old one: the next price opens them.
+        self._away = set(market.symbols)
+        #: Symbols that do not trade there.
+        self._halted: set[str] = set()
+        #: Minutes to be fetched: the newest that is known to have closed, and a bell for each symbol.
+        self._closed_ms: dict[str, int] = {}
+        self._bells = {name: Bell() for name in market.symbols}
 
     async def run(self) -> None:
         """Follow, for ever."""
@@ -184,41 +199,69 @@ class Follower:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(streams.run)
+                group.start_soon(self._watch_statuses)
                 for name in self._market.symbols:
-                    group.start_soon(self._follow, name, streams)
+                    group.start_soon(self._hear, name, streams)
+                    group.start_soon(self._fetch, name)
         finally:
             with anyio.CancelScope(shield=True):
                 await connections.close()
                 await self._upstream.close()
 
-    async def _follow(self, name: str, streams: MarketStreams) -> None:
-        symbol = self._market.symbols[name]
+    async def _hear(self, name: str, streams: MarketStreams) -> None:
         async for event in streams.read(name, ["1m"]):
             match event:
                 case PriceTick(price_quote=price):
-                    if symbol.status == "TRADING":
-                        self._market.hear_price(name, units(str(price)), self._clock.now_ms())
+                    self._on_price(name, units(str(price)))
                 case Candle(opened_at=opened_at):
-                    await self._catch_up(name, until=opened_at)
+                    self._closed_ms[name] = round(opened_at.timestamp() * 1000)
+                    self._bells[name].ring()
                 case StreamLost(message=why):
-                    log.warning("live_market.lost", symbol=name, why=why)
-                    symbol.status = "BREAK"
+                    self._close(name, "BREAK", why)
                 case StreamRestored():
-                    await self._catch_up(name)
-                    symbol.status = "TRADING"
+                    self._closed_ms.pop(name, None)
+                    self._bells[name].ring()
 
-    async def _catch_up(self, name: str, *, until: datetime | None = None) -> None:
-        """Fetch the minutes that have closed since the last one that is known, until there is an answer."""
-        until_ms = None if until is None else round(until.timestamp() * 1000)
+    def _on_price(self, name: str, price: int) -> None:
+        if name in self._away and name not in self._halted:
+            self._away.discard(name)
+            self._market.symbols[name].status = "TRADING"
+        self._market.hear_price(name, price, self._clock.now_ms())
+
+    def _close(self, name: str, status: str, why: str) -> None:
+        log.warning("live_market.closed", symbol=name, status=status, why=why)
+        self._away.add(name)
+        self._market.symbols[name].status = status
+
+    async def _fetch(self, name: str) -> None:
+        """Fetch the minutes that have closed, whenever there is a reason to, until there is an answer."""
         while True:
+            await self._bells[name].wait()
+            while True:
+                known_ms, until_ms = self._source.last_ms(name), self._closed_ms.get(name)
+                try:
+                    bars = await closed_minutes(self._upstream, name, known_ms, until_ms)
+                except Unavailable as away:
+                    log.warning("live_market.no_candles", symbol=name, why=str(away))
+                    await anyio.sleep(AGAIN_AFTER_S)
+                else:
+                    self._market.hear_minutes(name, bars)
+                    break
+
+    async def _watch_statuses(self) -> None:
+        """See which symbols do not trade there now."""
+        while True:
+            await anyio.sleep(STATUS_EVERY_S)
             try:
-                bars = await closed_minutes(self._upstream, name, self._source.last_ms(name), until_ms)
-            except Unavailable as away:
-                log.warning("live_market.no_candles", symbol=name, why=str(away))
-                await anyio.sleep(2.0)
-            else:
-                self._market.hear_minutes(name, bars)
-                return
+                statuses = await self._upstream.statuses(list(self._market.symbols))
+            except Unavailable:
+                continue  # Whether prices come says enough.
+            for name, status in statuses.items():
+                if status == "TRADING":
+                    self._halted.discard(name)
+                elif name not in self._halted:
+                    self._halted.add(name)
+                    self._close(name, status, "the public market does not trade it")
 
 
 async def closed_minutes(
@@ -235,7 +278,13 @@ async def closed_minutes(
         newest = await upstream.bars(name, "1m", limit=PAGE)
         older = await upstream.bars(name, "1m", limit=PAGE, endTime=newest[0].opened_ms - 1) if newest else []
         return (older + newest)[:-1]
-    bars = await upstream.bars(name, "1m", startTime=last_ms + MINUTE_MS, limit=PAGE)
+    bars: list[Bar] = []
+    from_ms = last_ms + MINUTE_MS
+    while page := await upstream.bars(name, "1m", startTime=from_ms, limit=PAGE):
+        bars += page
+        from_ms = page[-1].opened_ms + MINUTE_MS
+        if len(page) < PAGE:
+            break
     if until_ms is None:
         return bars[:-1]
     return [bar for bar in bars if bar.opened_ms <= until_ms]

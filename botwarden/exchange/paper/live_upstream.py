@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+import anyio
 import msgspec
 
 from botwarden.errors import Unavailable
@@ -22,6 +23,10 @@ WITHIN_S = 10.0
 PAGE = 1000
 
 
+#: How long nothing is asked after "too much", when it is not said.
+_PAUSE_S: dict[int, float] = {HTTPStatus.TOO_MANY_REQUESTS: 60.0, HTTPStatus.IM_A_TEAPOT: 120.0}
+
+
 class _NotThere(Exception):  # noqa: N818 - an answer, not an error
     """The public market does not know what was asked for."""
 
@@ -32,6 +37,8 @@ class Upstream:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
+        #: Until when nothing is asked, by the loop's clock: the public market wants to be left alone.
+        self._paused_until = 0.0
 
     async def instruments(self, symbols: Sequence[str]) -> dict[str, PaperInstrument]:
         """Return the rules of these symbols.
@@ -44,8 +51,22 @@ class Upstream:
             shown = await self._shown(symbols)
         except _NotThere:
             unknown = [symbol for symbol in symbols if not await self._knows(symbol)]
-            raise SourceError(f"the public market has no {', '.join(unknown)}") from None
+            names = ", ".join(unknown or symbols)
+            raise SourceError(f"the public market has no {names}") from None
         return {one["symbol"]: _instrument(one) for one in shown}
+
+    async def statuses(self, symbols: Sequence[str]) -> dict[str, str]:
+        """Return whether these symbols trade; BREAK of one that is gone.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        try:
+            return {one["symbol"]: one["status"] for one in await self._shown(symbols)}
+        except _NotThere:
+            known = [symbol for symbol in symbols if await self._knows(symbol)]
+        gone = dict.fromkeys(set(symbols) - set(known), "BREAK")
+        return gone | {one["symbol"]: one["status"] for one in await self._shown(known)}
 
     async def _shown(self, symbols: Sequence[str]) -> list[Any]:
         wanted = msgspec.json.encode(list(symbols)).decode()
@@ -78,6 +99,8 @@ class Upstream:
             self._session = None
 
     async def _get(self, path: str, **params: Any) -> Any:
+        if anyio.current_time() < self._paused_until:
+            raise Unavailable(f"the public market at {self.url} asked for a pause")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=WITHIN_S), cookie_jar=aiohttp.DummyCookieJar()
@@ -86,6 +109,10 @@ class Upstream:
             async with self._session.get(f"{self.url}/api/v3/{path}", params=params) as answer:
                 body = await answer.read()
                 status = answer.status
+                asked = answer.headers.get("Retry-After", "")
+            if status in _PAUSE_S:
+                pause_s = float(asked) if asked.isdecimal() else _PAUSE_S[status]
+                self._paused_until = anyio.current_time() + pause_s
             if status == HTTPStatus.BAD_REQUEST:
                 raise _NotThere
             if status != HTTPStatus.OK:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from botwarden.errors import Unavailable
+from botwarden.exchange.paper import live as live_module
 from botwarden.exchange.paper.admin import PaperAdmin
+from botwarden.exchange.paper.fault_events import ConnectionFault
 from botwarden.exchange.paper.faults import RequestFault
+from botwarden.exchange.paper.live_upstream import Upstream
 from botwarden.exchange.paper.server import opened
 from botwarden.exchange.paper.source import SourceError
-from tests.exchange.paper.conftest import OpenHouse
-from tests.exchange.paper.house import KEY, SECRET, TOKEN, House, Wire, client_of, options
+from tests.exchange.paper.house import KEY, SECRET, TOKEN, House, Wire, client_of, options, price_of, say
 
 pytestmark = pytest.mark.anyio
 
@@ -126,30 +130,106 @@ async def test_orders_fill_on_paper(house: House, live: House) -> None:
     assert await house.client.get_all_orders(symbol="BTCUSDT") == []
 
 
-async def test_a_silent_public_market_is_no_market(open_house: OpenHouse, tmp_path: Path) -> None:
-    """While the public market is away nobody trades here; when it is back, trade goes on at its prices."""
-    async with AsyncExitStack() as first:
-        public = await first.enter_async_context(open_house())
-        live = await first.enter_async_context(following(public, tmp_path))
-        symbols = live.venue.market.symbols.values()
-        await until(lambda: all(symbol.is_open for symbol in symbols))
-        async with PaperAdmin(public.origin, TOKEN) as admin:
-            await admin.add_fault(
-                RequestFault(name="away", on="* *", executes="no", answer="html", status=503, times=None)
-            )
-            assert await admin.end_streams("*", how="closed") == 1
+async def no_rest(admin: PaperAdmin) -> None:
+    """Let requests fail until the faults are cleared."""
+    away = RequestFault(on="* *", executes="no", answer="html", status=503, times=None)
+    await admin.add_fault(away)
+
+
+async def test_a_silent_public_market_is_no_market(house: House, live: House) -> None:
+    """While the public market is away nobody trades here; with its next price trade goes on."""
+    symbols = live.venue.market.symbols.values()
+    async with PaperAdmin(house.origin, TOKEN) as admin:
+        await admin.add_fault(ConnectionFault(on="/stream", effect="html", status=503, times=None))
+        await no_rest(admin)
+        await admin.end_streams("*", how="closed")
         await until(lambda: all(symbol.status == "BREAK" for symbol in symbols))
         refused = await live.wire.order()
         assert (refused.code, refused.body["msg"]) == (-1013, "Market is closed.")
         candles = await live.wire.send("GET", "klines", query="symbol=BTCUSDT&interval=1h", key=None)
         assert (candles.status, candles.code) == (500, -1001)
-        price = step(public)
-        async with PaperAdmin(public.origin, TOKEN) as admin:
-            await admin.clear_faults()
-        await until(lambda: all(symbol.is_open for symbol in symbols))
-        step(public)
-        await until(lambda: live.venue.market.symbols["BTCUSDT"].price != price)
-        assert (await live.wire.order()).body["status"] == "FILLED"
+        await admin.clear_faults()
+    await until(lambda: all(symbol.is_open for symbol in symbols))
+    assert (await live.wire.order()).body["status"] == "FILLED"
+
+
+async def test_candles_that_cannot_be_fetched_hold_up_no_price(
+    house: House, live: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While only the candles are away prices go on; the minutes that were missed are there afterwards."""
+    monkeypatch.setattr(live_module, "AGAIN_AFTER_S", 0.05)
+    mine = live.venue.market.symbols["BTCUSDT"]
+    async with PaperAdmin(house.origin, TOKEN) as admin:
+        await no_rest(admin)
+        first_ms, second_ms = close_minute(house), close_minute(house)
+        for _ in range(3):
+            price = step(house)
+            await until(lambda price=price: mine.price == price)
+        assert mine.is_open
+        await admin.clear_faults()
+    await until(lambda: live.venue.market.minute_ms > second_ms)
+    theirs, ours = (one.venue.market.source.minutes for one in (house, live))
+    assert ours("BTCUSDT", first_ms, second_ms + 1) == theirs("BTCUSDT", first_ms, second_ms + 1)
+
+
+async def test_an_order_waits_through_an_outage(house: House, live: House) -> None:
+    """What the public market did while it was away fills nothing; its next price fills what it reaches."""
+    resting = {"type": "LIMIT", "timeInForce": "GTC", "price": "60000.00", "quantity": "0.010"}
+    say(house, Decimal(64_000))
+    await until(lambda: price_of(live) == 64_000)
+    order = (await live.wire.order(**resting)).body
+    async with PaperAdmin(house.origin, TOKEN) as admin:
+        await admin.add_fault(ConnectionFault(on="/stream", effect="html", status=503, times=None))
+        await admin.end_streams("*", how="closed")
+        await until(lambda: not live.venue.market.symbols["BTCUSDT"].is_open)
+        say(house, Decimal(59_000))
+        await admin.clear_faults()
+    await until(lambda: live.venue.market.symbols["BTCUSDT"].is_open)
+    reached = price_of(live) < 60_000
+    found = await live.client.get_order(symbol="BTCUSDT", orderId=order["orderId"])
+    assert found["status"] == ("FILLED" if reached else "NEW")
+    say(house, Decimal(59_000))
+    await until(lambda: not live.venue.engine.accounts.by_id[1].open_orders)
+
+
+async def test_what_does_not_trade_there_does_not_trade_here(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A symbol that is halted, or gone, there is closed here, and opens when it trades again."""
+    monkeypatch.setattr(live_module, "STATUS_EVERY_S", 0.05)
+    async with following(house, tmp_path) as live, PaperAdmin(house.origin, TOKEN) as admin:
+        mine = live.venue.market.symbols
+        await until(lambda: all(symbol.is_open for symbol in mine.values()))
+        await admin.change_symbols("BTCUSDT", status="HALT")
+        await until(lambda: mine["BTCUSDT"].status == "HALT")
+        assert mine["ETHUSDT"].is_open
+        await admin.change_symbols("BTCUSDT", status="TRADING")
+        await until(lambda: mine["BTCUSDT"].is_open)
+        await admin.delist("ETHUSDT")
+        await until(lambda: mine["ETHUSDT"].status == "BREAK")
+
+
+async def test_who_asks_for_a_pause_gets_it(house: House) -> None:
+    """After a 429 nothing is asked for as long as the public market wants to be left alone."""
+    upstream = Upstream(house.origin)
+    async with PaperAdmin(house.origin, TOKEN) as admin:
+        fault = RequestFault(
+            name="much",
+            on="GET klines",
+            executes="no",
+            answer="error",
+            code=-1003,
+            retry_after_s=600,
+            times=None,
+        )
+        await admin.add_fault(fault)
+        with pytest.raises(Unavailable, match="status 429"):
+            await upstream.bars("BTCUSDT", "1m", limit=1)
+        with pytest.raises(Unavailable, match="asked for a pause"):
+            await upstream.bars("BTCUSDT", "1m", limit=1)
+        shown = await admin.wait_for_fault("much")
+    await upstream.close()
+    assert shown["caught"] == 1
 
 
 async def test_accounts_outlive_a_restart(house: House, tmp_path: Path) -> None:
