@@ -75,12 +75,17 @@ class BotActor(Actor[BotMessage]):
     """Takes one bot from input to input; everything it knows can be read again."""
 
     def __init__(
-        self, bot_id: BotId, surroundings: Surroundings, colleagues: Colleagues, row: BotRow | None = None
+        self,
+        bot_id: BotId,
+        term: int,
+        surroundings: Surroundings,
+        colleagues: Colleagues,
+        row: BotRow | None = None,
     ) -> None:
         self._bot_id = bot_id
         self._surroundings = surroundings
         self._colleagues = colleagues
-        self._cached = CachedRow(bot_id, surroundings.database, colleagues, row)
+        self._cached = CachedRow(bot_id, term, surroundings.database, colleagues, row)
         #: An outcome that could not be committed yet.
         self._unsettled: OrderSettled | None = None
         self._patience = Patience()

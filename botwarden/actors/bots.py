@@ -155,9 +155,10 @@ class BotsActor(Actor[BotsMessage | _Sweep]):
         handed_over = [row]
 
         def start() -> BotActor:
-            # Only the first start gets the row that was read; a restart reads the database.
+            # Only the first start gets the row that was read; a restart reads the database, and finds out
+            # by the term whether the bot is still ours.
             first = handed_over.pop() if handed_over else None
-            return BotActor(row.config.id, self._surroundings, self._colleagues, first)
+            return BotActor(row.config.id, row.state.term, self._surroundings, self._colleagues, first)
 
         return ChildSpec(
             name=f"bot:{row.config.id}", start=start, restart=Restart.TRANSIENT, inbox=BOT_INBOX, wait=False
@@ -201,11 +202,11 @@ class BotsActor(Actor[BotsMessage | _Sweep]):
                 ref.tell(Swept(version=version))
             else:
                 strangers.append(bot_id)
-        await self._take_up_strangers(strangers)
+        await self._take_up_strangers(strangers, replica_id)
 
-    async def _take_up_strangers(self, bot_ids: Sequence[BotId]) -> None:
+    async def _take_up_strangers(self, bot_ids: Sequence[BotId], replica_id: int) -> None:
         try:
-            await self._take_up(await read_rows(self._surroundings.database, bot_ids))
+            await self._take_up(await read_rows(self._surroundings.database, bot_ids, holder=replica_id))
         except (Unavailable, Locked):
             # The next sweep reads their slots, however long it takes until it can.
             self._unread |= self._slots & {slot_of(bot_id) for bot_id in bot_ids}
@@ -219,8 +220,11 @@ class BotsActor(Actor[BotsMessage | _Sweep]):
         self.context.ref.tell(_Sweep())
 
     async def _commit_crash(self, bot_id: BotId, reason: str) -> bool:
+        replica_id = self._standing.replica_id
+        if replica_id is None:
+            return False
         try:
-            rows = await read_rows(self._surroundings.database, [bot_id])
+            rows = await read_rows(self._surroundings.database, [bot_id], holder=replica_id)
         except (Unavailable, Locked):
             return False
         if not rows or slot_of(bot_id) not in self._slots:

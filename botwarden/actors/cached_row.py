@@ -57,8 +57,12 @@ Decide = Callable[[BotRow, BotState], Decision]
 class CachedRow:
     """One bot's row; `row` and `state` are there once it was read."""
 
-    def __init__(self, bot_id: BotId, database: Database, colleagues: Colleagues, row: BotRow | None) -> None:
+    def __init__(
+        self, bot_id: BotId, term: int, database: Database, colleagues: Colleagues, row: BotRow | None
+    ) -> None:
         self._bot_id = bot_id
+        #: The bot was taken up under it. A row that bears another one is another replica's, or was.
+        self._term = term
         self._database = database
         self._colleagues = colleagues
         self.row = row
@@ -84,7 +88,7 @@ class CachedRow:
         except Unavailable:
             return Result.LATER
         known = self.row
-        if not found or (known is not None and found[0].state.term != known.state.term):
+        if not found or found[0].state.term != self._term:
             return Result.GONE
         row = found[0]
         if known is None or row.state.version != known.state.version:

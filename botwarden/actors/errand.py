@@ -171,7 +171,8 @@ class ListErrand:
 class CancelErrand:
     """A cancel of a list: done when the list has ended, however it did.
 
-    While the list stands, the cancel has not arrived; a list that nobody knows any more has ended.
+    While the list stands, the cancel has not arrived; a list that nobody knows any more has ended. A look
+    that shows the one after one that showed the other proves neither.
     """
 
     def __init__(self, cancel: Order, listed: Order, account: Account) -> None:
@@ -179,15 +180,18 @@ class CancelErrand:
         self._listed = listed
         self._account = account
         self._list = ListErrand(listed, account)
-        self._stands = False
+        #: What the last look showed; nothing before the first.
+        self._stands: bool | None = None
 
     async def send(self) -> Outcome | Unknown:
         return await self._account.cancel_list(self._cancel, self._listed)
 
     async def find(self) -> Outcome | NotFound | None:
         outcome = await self._list.find()
-        self._stands = isinstance(outcome, Resting)
-        return NotFound() if self._stands else outcome
+        if not isinstance(outcome, Resting | NotFound):
+            return outcome
+        before, self._stands = self._stands, isinstance(outcome, Resting)
+        return NotFound() if before in (None, self._stands) else None
 
     async def is_listed(self) -> bool:
         return not self._stands and await self._list.is_listed()

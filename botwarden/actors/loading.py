@@ -22,12 +22,17 @@ class BotRow(msgspec.Struct, frozen=True, kw_only=True):
     resting: Order | None = None
 
 
-async def read_rows(database: Database, bot_ids: Sequence[BotId]) -> list[BotRow]:
-    """Return those of the bots that exist, in id order. Raises `Unavailable`."""
+async def read_rows(
+    database: Database, bot_ids: Sequence[BotId], *, holder: int | None = None
+) -> list[BotRow]:
+    """Return those of the bots that exist, in id order; with a holder only those that it holds.
+
+    Raises `Unavailable`.
+    """
     if not bot_ids:
         return []
     async with database.begin() as tx:
-        return await _complete(tx, await load_bots(tx, bot_ids=bot_ids))
+        return await _complete(tx, await load_bots(tx, bot_ids=bot_ids, holder=holder))
 
 
 async def read_rows_of_slots(database: Database, slots: Collection[int], holder: int) -> list[BotRow]:

@@ -173,7 +173,10 @@ class OrderActor(Actor[OrderMessage]):
             found = await self._errand.find()
         except Unavailable:
             return None
-        return None if isinstance(found, NotFound) else found
+        if isinstance(found, NotFound):
+            return None
+        self._times_missed = 0
+        return found
 
     async def _ask(self) -> Outcome | None:
         try:

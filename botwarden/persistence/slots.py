@@ -157,7 +157,7 @@ async def load_bots(
     if slots is not None:
         result = await tx.execute(_LOAD_SLOTS, {"slots": sorted(slots), "holder": holder})
     else:
-        result = await tx.execute(_LOAD_BOTS, {"bot_ids": sorted(bot_ids or ())})
+        result = await tx.execute(_LOAD_BOTS, {"bot_ids": sorted(bot_ids or ()), "holder": holder})
     return [bot_of(row) for row in result]
 
 
@@ -260,6 +260,11 @@ _LOAD_SLOTS = _BOTS.where(
         )
     """)
 ).order_by(bot_states.c.bot_id)
-_LOAD_BOTS = _BOTS.where(text("bot_states.bot_id = ANY(CAST(:bot_ids AS bigint[]))")).order_by(
-    bot_states.c.bot_id
-)
+_LOAD_BOTS = _BOTS.where(
+    text("""
+        bot_states.bot_id = ANY(CAST(:bot_ids AS bigint[]))
+        AND (CAST(:holder AS bigint) IS NULL
+             OR EXISTS (SELECT FROM slots WHERE slots.slot = bot_states.slot
+                                            AND slots.replica_id = CAST(:holder AS bigint)))
+    """)
+).order_by(bot_states.c.bot_id)

@@ -6,6 +6,8 @@ state. A bot in quarantine has no strategy at all.
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from botwarden.trading.bot import BotConfig, BotState, Cause, Status
 from botwarden.trading.decisions import Decision, Evaluated, Signal
 from botwarden.trading.exits import intend, leave
@@ -33,6 +35,7 @@ def evaluate(config: BotConfig, state: BotState, event: Evaluated, instrument: I
     decision: Decision | None = None
     if event.signal is Signal.SELL and marked.in_position:
         decision = leave(marked, Reason.SIGNAL, price, instrument, at=event.at)
+        marked = replace(marked, leaving=Reason.SIGNAL)  # If it cannot be done now, the next price does it.
     elif event.signal is Signal.BUY and _has_room(marked, price, instrument):
         decision = _enter(config, marked, price, instrument)
     return decision or _shown(state, _at_rest(config, marked, event, instrument))

@@ -43,6 +43,9 @@ def leave(
 ) -> Decision | None:
     """Return the decision to sell what is held; None when nothing can be done about it now.
 
+    That the strategy wants out is remembered until the position is gone: it may say so only once, and an
+    order may come to nothing. A price that met a threshold, and a close request, are found again.
+
     What is too small for the venue stays in the books as a position and is sold together with the next
     entry; a close request for it is done with, as waiting longer would sell nothing either.
     """
@@ -50,12 +53,11 @@ def leave(
         return take_off(state, reason, price_quote, leaving=reason) if may_try(state, at) else None
     if instrument is None:
         return None
-    state = replace(state, leaving=None)
     held = state.current_position_size_coins
     size = exit_size(held, free_base, price_quote, instrument)
     if size > 0:
         return intend(
-            state,
+            replace(state, leaving=reason if reason is Reason.SIGNAL else None),
             OrderIntent(
                 number=state.orders_made + 1,
                 side=Side.SELL,
@@ -71,7 +73,7 @@ def leave(
     if reason is Reason.CLOSE_REQUESTED:
         done = replace(closed(state), last_error_message=message)
         return Decision(state=done, cause=Cause.OWNER, kind="bot.stopped", message=message)
-    waiting = show(state, Status.WAITING_BELOW_FILTERS)
+    waiting = show(replace(state, leaving=None), Status.WAITING_BELOW_FILTERS)
     return Decision(state=waiting, cause=cause_of(reason), kind="bot.waiting", message=message)
 
 

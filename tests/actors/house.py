@@ -189,6 +189,11 @@ class House:
         assert not await rows(self.database, _GAPS_IN_VERSIONS)
 
 
+def has_ended(number: int) -> Callable[[BotState], bool]:
+    """Whether this order has been settled, whatever came after it."""
+    return lambda state: state.orders_made >= number and state.open_order_number != number
+
+
 def is_settled(orders: int) -> Callable[[BotState], bool]:
     """Whether the bot has made so many orders and none is open."""
     return lambda state: state.orders_made == orders and state.open_order_number is None

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from botwarden.actors.bots import COMMIT_WITHIN_S, Take
 from botwarden.actors.feed_mail import PriceTouched
+from botwarden.actors.loading import read_rows
 from botwarden.trading.bot import HaltedBy, Status
 from botwarden.trading.decisions import Signal, StartRequested
 from tests.actors.doors import Step
@@ -205,3 +206,34 @@ async def test_word_of_a_stranger_takes_it_up(house):
     await grow_old(house, bot)
     life.wake(bot.config.id)
     await house.once(lambda: life.actor(f"bot:{bot.config.id}"))
+
+
+async def test_a_stale_owner_whose_bot_restarts_holds_it_no_more(house):
+    """A bot's actor that crashes after the bot was taken over does not adopt the term of its new owner."""
+    old = await house.begin()
+    bot = await house.holding(old)
+    term = (await house.state(bot)).term
+    await house.lose(old)
+    new = await house.begin()
+    await house.once(lambda: new.watches(bot))
+    taken = await house.state(bot)
+    assert taken.term > term
+    poison(old, bot)
+    await house.once(lambda: old.crashes)
+    await house.once(lambda: old.actor(f"bot:{bot.config.id}") is None, passing=True)
+    assert await house.state(bot) == taken
+    assert new.actor(f"bot:{bot.config.id}") is not None
+
+
+async def test_bots_of_others_are_not_taken_up_by_their_ids(house):
+    """Between the sweep that saw a bot move and the reading of its row, another replica may have taken it."""
+    life = await house.begin()
+    bot = await house.running(life)
+    me = life.standing.replica_id
+    assert [row.config.id for row in await read_rows(house.database, [bot.config.id], holder=me)] == [
+        bot.config.id
+    ]
+    await house.lose(life)
+    other = await house.begin()
+    await house.once(lambda: other.watches(bot))
+    assert await read_rows(house.database, [bot.config.id], holder=me) == []

@@ -14,8 +14,8 @@ from botwarden.trading.bot import HaltedBy, Status, Venue
 from botwarden.trading.decisions import Signal
 from botwarden.trading.orders import Executed, Side
 from tests.actors.doors import Step
-from tests.actors.house import CRASHED_PRICE, House, is_open, is_settled
-from tests.actors.life import MARGIN, WINDOW, Life
+from tests.actors.house import CRASHED_PRICE, House, has_ended, is_open, is_settled
+from tests.actors.life import MARGIN, PRICE, WINDOW, Life
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +86,29 @@ async def test_an_exit_that_begins_too_late_is_decided_again(house, place):
     state = await house.until(bot, is_settled(3))
     assert [order.status for order in await house.orders(bot)] == ["filled", "never_sent", "filled"]
     assert not state.in_position
+    assert [order.side for order in await house.venue_orders(life)] == ["BUY", "SELL"]
+    await house.check_books(life)
+
+
+@pytest.mark.parametrize("becomes", ["never_sent", "absent"])
+async def test_a_strategys_exit_that_came_to_nothing_is_decided_again(house, becomes):
+    """The strategy said SELL once, and its order was lost: the next price sells."""
+    life = await house.begin()
+    bot = await house.holding(life)
+    if becomes == "never_sent":
+        stop = life.doors.hold(Step.INTENT_COMMITTED)
+    else:
+        stop = life.doors.hold(Step.SENDING, raises=OnPurposeError())
+    life.signal(bot, Signal.SELL)
+    await stop.meet()
+    if becomes == "never_sent":
+        await house.world.clock.advance(WINDOW.total_seconds() / 2 + 0.001)
+        stop.release()
+    await house.until(bot, has_ended(2), passing=True)
+    house.world.say(PRICE)
+    state = await house.until(bot, is_settled(3), passing=True)
+    assert [order.status for order in await house.orders(bot)] == ["filled", becomes, "filled"]
+    assert (state.in_position, state.leaving) == (False, None)
     assert [order.side for order in await house.venue_orders(life)] == ["BUY", "SELL"]
     await house.check_books(life)
 

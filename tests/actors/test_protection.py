@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from botwarden.actors.errand import CancelErrand
+from botwarden.actors.loading import read_rows
+from botwarden.exchange.port import NotFound
 from botwarden.persistence import bots
 from botwarden.persistence.bots import Bot
-from botwarden.trading.bot import BotState
+from botwarden.trading.bot import BotState, Venue
 from botwarden.trading.decisions import CloseRequested, Signal, StatePut, StopRequested
+from botwarden.trading.orders import Resting
 from tests.actors.doors import Step
 from tests.actors.house import CRASHED_PRICE, House
 from tests.actors.life import PRICE, Life
@@ -323,3 +327,31 @@ async def test_cancels_in_vain_become_rarer(house):
     assert 3 <= len(cancels) <= 5
     house.world.venue.faults.clear()
     assert (await house.until(bot, is_off, passing=True)).in_position
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ([Resting, NotFound, Resting], [NotFound, None, None]),
+        ([Resting, Resting], [NotFound, NotFound]),
+        ([NotFound, NotFound], [NotFound, NotFound]),
+        ([NotFound, Resting, Resting], [NotFound, None, NotFound]),
+    ],
+    ids=["in between", "stands", "gone", "stands after all"],
+)
+async def test_one_blank_look_does_not_end_a_list(house: House, seen: list[type], told: list[Any]) -> None:
+    """That a list is gone, or stands, counts only when two looks in a row have shown the same."""
+    life = await house.begin()
+    bot = await protected(house, life)
+    account = await life.exchange.account(Venue.PAPER, house.api_key_id)
+    row = (await read_rows(house.database, [bot.config.id]))[0]
+    assert row.resting is not None
+    errand = CancelErrand(row.resting, row.resting, account)
+    found = []
+    for look in seen:
+        if look is NotFound:
+            house.world.fault(on="GET orderList", executes="no", answer="error", code=-2013)
+        outcome = await errand.find()
+        found.append(outcome if outcome is None else type(outcome))
+    assert found == told
+    await account.close()

@@ -106,7 +106,7 @@ async def test_single_bots_and_sessions_are_found_by_key(crowded):
         (users._FIND_SESSION, {"token_hash": b"token 1"}),
         (open_orders._OPEN, {"bot_ids": [1, 2, 3]}),
         (open_orders._RESTING, {"bot_ids": [1, 2, 3]}),
-        (slots._LOAD_BOTS, {"bot_ids": [1, 2, 3]}),
+        (slots._LOAD_BOTS, {"bot_ids": [1, 2, 3], "holder": 1}),
     ):
         assert scanned(await plan(database, query, **values)) <= {"users"}
 

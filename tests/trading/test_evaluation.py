@@ -1,15 +1,40 @@
 """What a strategy's word leads to: limits first, exits before entries, and quiet when nothing changes."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 
 from botwarden.trading.bot import BotState, Cause, HaltedBy, Status
+from botwarden.trading.guard import thresholds
 from botwarden.trading.instruments import Instrument
-from botwarden.trading.machine import Decision, Evaluated, Signal, decide
-from botwarden.trading.orders import Reason, Side
-from tests.trading.examples import INSTRUMENT, NOW, halted, holding, make_config, running, stopped
+from botwarden.trading.machine import Decision, Evaluated, PriceMoved, Signal, StopRequested, decide
+from botwarden.trading.orders import (
+    Absent,
+    Executed,
+    NeverSent,
+    OrderStatus,
+    Outcome,
+    Reason,
+    Rejected,
+    Side,
+)
+from tests.trading.examples import (
+    INSTRUMENT,
+    NOW,
+    executed,
+    halted,
+    holding,
+    make_config,
+    make_fill,
+    order_of,
+    running,
+    stopped,
+)
+from tests.trading.protected import outcome
+
+SOON = timedelta(seconds=2)
 
 
 def evaluate(
@@ -46,6 +71,60 @@ def test_a_sell_signal_leaves() -> None:
     decision = evaluate(holding(), Signal.SELL)
     assert decision.intent is not None
     assert (decision.intent.side, decision.intent.quantity_base) == (Side.SELL, 1)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        NeverSent(message="too late"),
+        Absent(message="not there"),
+        Rejected(code=-1003, message="too much"),
+        Executed(venue_order_id=5, status=OrderStatus.EXPIRED, fills=()),
+    ],
+    ids=lambda outcome: type(outcome).__name__,
+)
+def test_a_sell_signal_is_remembered_until_the_position_is_gone(nothing: Outcome) -> None:
+    """The strategy says SELL once: whatever becomes of the order, the next price sells, until it is sold."""
+    intended = evaluate(holding(), Signal.SELL)
+    order = order_of(intended.intent)
+    config = make_config()
+    back = decide(config, intended.state, outcome(order, nothing), instrument=INSTRUMENT).state
+    assert (back.in_position, back.open_order_number) == (True, None)
+    assert thresholds(config, back).always
+    again = decide(config, back, PriceMoved(price_quote=Decimal(101), at=NOW), instrument=INSTRUMENT)
+    assert again.intent is not None
+    assert (again.intent.side, again.intent.reason) == (Side.SELL, Reason.SIGNAL)
+    half = Executed(venue_order_id=6, status=OrderStatus.EXPIRED, fills=(make_fill("101", "0.5"),))
+    rest = decide(config, again.state, outcome(order_of(again.intent), half), instrument=INSTRUMENT).state
+    assert (rest.current_position_size_coins, thresholds(config, rest).always) == (Decimal("0.5"), True)
+    last = decide(config, rest, PriceMoved(price_quote=Decimal(101), at=NOW), instrument=INSTRUMENT)
+    sold = executed(make_fill("101", "0.5"))
+    done = decide(config, last.state, outcome(order_of(last.intent), sold), instrument=INSTRUMENT).state
+    assert (done.in_position, done.leaving) == (False, None)
+
+
+def test_a_stop_withdraws_an_exit_that_came_to_nothing() -> None:
+    """What the strategy wanted is not done after the owner has stopped the bot, nor after the next start."""
+    intended = evaluate(holding(), Signal.SELL)
+    order = order_of(intended.intent)
+    stopped_then = decide(make_config(), intended.state, StopRequested(at=NOW), instrument=INSTRUMENT).state
+    lost = outcome(order, NeverSent(message="too late"))
+    back = decide(make_config(), stopped_then, lost, instrument=INSTRUMENT).state
+    assert (back.in_position, back.leaving) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "instrument"),
+    [(holding(), None), (holding(resting_list_number=1, protection_retry_at=NOW + SOON), INSTRUMENT)],
+    ids=["rules unknown", "the list may not be touched yet"],
+)
+def test_a_sell_signal_that_must_wait_is_kept(state: BotState, instrument: Instrument | None) -> None:
+    """A SELL of which nothing can be done at this moment is done at the first price at which it can."""
+    kept = evaluate(state, Signal.SELL, instrument=instrument)
+    assert kept.intent is None
+    assert kept.state.leaving is Reason.SIGNAL
+    later = PriceMoved(price_quote=Decimal(100), at=NOW + 2 * SOON)
+    assert decide(make_config(), kept.state, later, instrument=INSTRUMENT).intent is not None
 
 
 @pytest.mark.parametrize(

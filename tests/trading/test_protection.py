@@ -183,7 +183,7 @@ def test_an_exit_takes_the_list_off_and_then_sells_what_is_left(event: Input, re
     # Whatever the price is by now.
     sale = told(off, price("101"))
     assert (sale.intent.type, sale.intent.reason, sale.intent.quantity_base) == (OrderType.MARKET, reason, 1)
-    assert sale.state.leaving is None
+    assert sale.state.leaving == (reason if reason is Reason.SIGNAL else None)
     assert listed.number == 2
 
 
