@@ -214,6 +214,7 @@ async def open_house(
     database: Database, database_url: str, redis_url: str, world: World
 ) -> AsyncIterator[House]:
     """Yield a house without any life in it; what lives at the end is ended."""
+    await world.next_minute()
     key, secret = await world.open_account()
     async with database.begin() as tx:
         owner = (await users.create_user(tx, "owner@example.com", "hash")).id

@@ -60,6 +60,10 @@ class World:
         await self.admin.register(key, secret)
         return key, secret
 
+    async def next_minute(self) -> None:
+        """Let the venue's minute turn: what was asked in the last one counts no more."""
+        await self.clock.advance(60.0 - self.clock.now().timestamp() % 60)
+
     def say(self, price: str, symbol: str = "BTCUSDT") -> None:
         """Let the market trade at this price."""
         market = self.venue.market.symbols[symbol]
