@@ -86,12 +86,14 @@ class UserSession(SocketSession):
         self._refused: set[Subscriber] = set()
         self._ever_refused: set[Subscriber] = set()
         self._listened: dict[int, Subscriber] = {}
+        #: Subscriptions that the venue has listed. One that it never lists is not missed when it does not.
+        self._listed: set[int] = set()
         self._time_is_wrong = False
         self._probed_at = clock.monotonic()
 
     @property
     def was_live(self) -> bool:
-        """Whether the venue ever confirmed a subscription, or answered at all."""
+        """Whether a subscription stands that the venue has confirmed."""
         return bool(self._listened)
 
     async def _subscribe(self, socket: Socket) -> None:
@@ -163,8 +165,10 @@ class UserSession(SocketSession):
         if reply.request_id is None and reply.code is not None:
             raise Broken(f"the venue ends the session: {reply.code}")  # A key was revoked.
         subscriber, _ = self._pending.pop(reply.request_id or 0, (None, 0.0))
-        if reply.standing is not None and not self._listened.keys() <= reply.standing:
-            raise Broken("the venue has forgotten a subscription")
+        if reply.standing is not None:
+            if self._listed & self._listened.keys() - reply.standing:
+                raise Broken("the venue has forgotten a subscription")
+            self._listed |= reply.standing
         if subscriber is None:
             return
         if reply.code is not None:

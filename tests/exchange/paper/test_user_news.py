@@ -182,8 +182,11 @@ async def test_a_lost_subscription_is_made_again(
     """A subscription that the venue ends while the connection stays, with or without a word, is renewed."""
     monkeypatch.setattr(user_session, "PROBE_EVERY_S", 0.1)
     async with running(house, HASTY) as exchange, PaperAdmin(house.origin, TOKEN) as admin:
+        await admin.add_fault(RequestFault(name="probes", on="WS session.subscriptions", times=None))
         _, ear = await listening(exchange)
         await ear.subscribed()
+        begun = (await admin.wait_for_fault("probes"))["caught"]
+        await admin.wait_for_fault("probes", stage="done", count=begun + 1)  # It has been listed.
         assert await admin.end_subscriptions(KEY, how=how) == 1
         await ear.subscribed(2)
         await house.wire.order(newClientOrderId="after")
