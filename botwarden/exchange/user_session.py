@@ -6,7 +6,7 @@ then, and a question without an answer ends it.
 Source: Binance spot API, WebSocket API, user data stream requests.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -72,13 +72,15 @@ class UserSession(SocketSession):
         budget: WeightBudget,
         ask_time: Callable[[], Awaitable[Any]],
         silence_s: float,
+        request_ids: Iterator[int],
     ) -> None:
         super().__init__(http, url, clock=clock)
         self._subscribers = subscribers
         self._budget = budget
         self._ask_time = ask_time
         self._silence_s = silence_s
-        self._requests = 0
+        #: Shared by all sessions: an answer to an earlier one is never taken for an answer to this one.
+        self._request_ids = request_ids
         #: Requests that wait for their answer: for whom, and since when.
         self._pending: dict[int, tuple[Subscriber | None, float]] = {}
         self._requested: set[Subscriber] = set()
@@ -135,9 +137,9 @@ class UserSession(SocketSession):
             raise Broken(str(full)) from None
         try:
             sent = parameters()
-            self._requests += 1
-            self._pending[self._requests] = subscriber, self._clock.monotonic()
-            request = {"id": self._requests, "method": method, "params": sent}
+            request_id = next(self._request_ids)
+            self._pending[request_id] = subscriber, self._clock.monotonic()
+            request = {"id": request_id, "method": method, "params": sent}
             await socket.send_str(msgspec.json.encode(request).decode())
         finally:
             self._budget.settle(reservation, None)
@@ -164,13 +166,17 @@ class UserSession(SocketSession):
     def _on_reply(self, reply: Reply) -> None:
         if reply.request_id is None and reply.code is not None:
             raise Broken(f"the venue ends the session: {reply.code}")  # A key was revoked.
-        subscriber, _ = self._pending.pop(reply.request_id or 0, (None, 0.0))
+        if reply.request_id not in self._pending:
+            return  # Not an answer to us: of an earlier connection, or nobody's.
+        subscriber, _ = self._pending.pop(reply.request_id)
         if reply.standing is not None:
             if self._listed & self._listened.keys() - reply.standing:
                 raise Broken("the venue has forgotten a subscription")
             self._listed |= reply.standing
-        if subscriber is None:
-            return
+        if subscriber is not None:
+            self._on_subscribed(subscriber, reply)
+
+    def _on_subscribed(self, subscriber: Subscriber, reply: Reply) -> None:
         if reply.code is not None:
             if subscriber not in self._ever_refused:
                 log.warning("user_stream.refused", code=reply.code, why=reply.message[:100])

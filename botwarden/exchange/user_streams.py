@@ -10,6 +10,7 @@ on it. After each subscription everybody hears that something may have been miss
 The library's own user stream falls silent for good after its first reconnect, so it is not used.
 """
 
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -138,6 +139,7 @@ class UserStreams:
         self._budget = budget
         self._ask_time = ask_time
         self._rules = rules or StreamRules()
+        self._request_ids = itertools.count(1)
         self._pool: ConnectionPool[UserConnection] = ConnectionPool(connector)
 
     def listen(self, key: KeyListener, hear: HearNews) -> Callable[[], None]:
@@ -172,6 +174,7 @@ class UserStreams:
             budget=self._budget,
             ask_time=self._ask_time,
             silence_s=self._rules.silence_s,
+            request_ids=self._request_ids,
         )
 
     async def pause(self, failures: int, broken: Broken) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from botwarden.errors import Missing, Refused, Unavailable
 from botwarden.exchange.paper.admin_rest import HEADER
+from botwarden.exchange.paper.expiry import Cause
 from botwarden.exchange.paper.fault_events import How
 from botwarden.exchange.paper.fault_plan import Fault, Stage
 from botwarden.exchange.paper.reports import Cut
@@ -154,9 +155,9 @@ class PaperAdmin:
     async def change_symbols(
         self, symbol: str = "*", *, expire_orders: bool = False, liquidity: int | None = None, **wish: str
     ) -> list[dict[str, Any]]:
-        """Change `status`, `tick`, `step`, `min_notional` or `liquidity` of a symbol, or of all.
+        """Change `status`, `tick`, `step`, `min_notional`, `liquidity`, `reach` or `beyond` of symbols.
 
-        Returns how they are now. The usual liquidity is 100.
+        Returns how they are now. The usual liquidity is 100, the usual reach "1".
 
         Raises:
             Missing: no such symbol.
@@ -175,6 +176,19 @@ class PaperAdmin:
             Unavailable: no answer.
         """
         await self._ask("DELETE", f"/paper/symbols/{symbol}", None)
+
+    async def end_orders(
+        self, api_key: str, symbol: str, *, order_id: int | None = None, cause: Cause = "exchange"
+    ) -> list[int]:
+        """End an open order of a key, or all that it has of a symbol; returns their ids.
+
+        Raises:
+            Missing: no such key, or no such open order.
+            Unavailable: no answer.
+        """
+        body = {"api_key": api_key, "symbol": symbol, "order_id": order_id, "cause": cause}
+        ended: list[int] = (await self._ask("POST", "/paper/orders/end", body))["ended"]
+        return ended
 
     async def change_balance(self, api_key: str, asset: str, change: str) -> str:
         """Add to what an account has free, or take away (below zero); returns what is free then.

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from botwarden.exchange.paper import fault_sockets
 from botwarden.exchange.paper.fault_events import Ending
-from botwarden.exchange.paper.fault_plan import FaultPlan
+from botwarden.exchange.paper.fault_plan import CaughtConnection, FaultPlan
 from botwarden.exchange.paper.times import ServerClock
 
 PING_EVERY_S = 20.0
@@ -70,6 +70,9 @@ class Connection:
         self._faults = faults
         self._socket = web.WebSocketResponse(autoping=False, max_msg_size=64 * 1024)
         self._heard_at = clock.monotonic()
+        self._pong_within_s = PONG_WITHIN_S
+        #: Otherwise only when a fault says so.
+        self._pings = self._hears_pongs = True
 
     async def serve(
         self,
@@ -87,13 +90,13 @@ class Connection:
         venue goes. Who says more than `most_per_second` for long is cut off.
         """
         caught = None if self._faults.is_empty else self._faults.catch_connection(request.path)
-        if caught is not None and caught.fault.effect != "deaf":
+        if caught is not None and not caught.fault.lets_in:
             caught.tell("done")
             return fault_sockets.turned_away(caught.fault, request)
         await self._socket.prepare(request)
         begin()
         if caught is not None:
-            self._client.end(Ending("deaf"), caught.go_on)
+            self._suffer(caught)
         try:
             async with anyio.create_task_group() as group:
                 over = group.cancel_scope
@@ -108,6 +111,20 @@ class Connection:
                 # Nothing more will be read from us: waiting for a closing handshake would hold memory.
                 request.transport.abort()
         return self._socket
+
+    def _suffer(self, caught: CaughtConnection) -> None:
+        """Take up what a fault has in store for a connection that it lets in."""
+        fault = caught.fault
+        match fault.effect:
+            case "deaf":
+                self._client.end(Ending("deaf"), caught.go_on)
+                return
+            case "pingless":
+                self._pings = False
+            case "unheard":
+                self._hears_pongs = False
+                self._pong_within_s = fault.cut_after_s or PONG_WITHIN_S
+        caught.tell("done")
 
     async def _end_as_told(
         self, request: web.Request, leave: Callable[[], None], goodbye: Callable[[], str]
@@ -148,7 +165,7 @@ class Connection:
                 return
             if message.type is aiohttp.WSMsgType.PING:
                 await self._socket.pong(message.data)
-            elif message.type is aiohttp.WSMsgType.PONG:
+            elif message.type is aiohttp.WSMsgType.PONG and self._hears_pongs:
                 self._heard_at = self._clock.monotonic()
             elif message.type is aiohttp.WSMsgType.TEXT:
                 hear(message.data)
@@ -156,8 +173,9 @@ class Connection:
     async def _ping(self) -> None:
         until = self._clock.monotonic() + LONGEST_LIFE_S
         while self._clock.monotonic() < until:
-            await self._socket.ping(str(self._clock.now_ms()).encode())
-            await anyio.sleep(PING_EVERY_S)
-            if self._clock.monotonic() - self._heard_at > PONG_WITHIN_S:
+            if self._pings:
+                await self._socket.ping(str(self._clock.now_ms()).encode())
+            await anyio.sleep(min(PING_EVERY_S, self._pong_within_s))
+            if self._pings and self._clock.monotonic() - self._heard_at > self._pong_within_s:
                 return
         await self._socket.close(code=1001, message=b"24 hours have passed")

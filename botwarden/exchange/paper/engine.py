@@ -16,6 +16,7 @@ from botwarden.exchange.paper.amounts import floor_to
 from botwarden.exchange.paper.book import Book
 from botwarden.exchange.paper.bookkeeping import exchange, need, release, set_aside
 from botwarden.exchange.paper.errors import cancel_rejected, rejected
+from botwarden.exchange.paper.expiry import EXPIRIES, Cause, Expiry
 from botwarden.exchange.paper.fees import fee
 from botwarden.exchange.paper.instruments import split_symbol
 from botwarden.exchange.paper.limits import MAKER_GIVES_BACK, TAKER_GIVES_BACK
@@ -24,9 +25,12 @@ from botwarden.exchange.paper.matching import Take, crosses, from_book, paid_by
 from botwarden.exchange.paper.new_order import NewOrder
 from botwarden.exchange.paper.order_types import is_triggered
 from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
-from botwarden.exchange.paper.reports import Feed
+from botwarden.exchange.paper.reports import ENDS, Feed
 from botwarden.exchange.paper.store import Store
 from botwarden.exchange.paper.transaction import Transaction
+
+_CANCELED = Expiry("CANCELED")
+_OCO_TRIGGER = Expiry(reason="OCO_TRIGGER")
 
 
 class Engine:
@@ -65,7 +69,7 @@ class Engine:
         wanted = self._starting if balances is None else balances
         change = Transaction(account, {*account.holdings, *wanted}, now_ms, self.feed)
         for order in [*account.open_orders.values()]:
-            self._end(change, order, "CANCELED")
+            self._end(change, order, _CANCELED)
         account.open_lists.clear()
         account.holdings = {asset: Holding(free) for asset, free in wanted.items()}
         account.updated_ms = now_ms
@@ -153,15 +157,15 @@ class Engine:
         if known is None:
             raise cancel_rejected()
         change = self._begin(account, known.symbol, now_ms)
-        ended = self._end_all(change, known, "CANCELED", cancel_id=cancel_id)
+        ended = self._end_all(change, known, _CANCELED, cancel_id=cancel_id)
         self._commit(change)
         return ended
 
-    def expire(self, account: Account, order: OrderRecord, reason: str, now_ms: int) -> None:
-        """Take an open order off the book for a reason of the venue's own, with its list."""
+    def expire(self, account: Account, order: OrderRecord, cause: Cause, now_ms: int) -> None:
+        """Take an open order off the book for a cause of the venue's own, with its list."""
         if order.is_open:
             change = self._begin(account, order.symbol, now_ms)
-            self._end_all(change, order, "EXPIRED", reason=reason)
+            self._end_all(change, order, EXPIRIES[cause])
             self._commit(change)
 
     def on_trade(self, trade: Trade) -> None:
@@ -215,18 +219,21 @@ class Engine:
         takes: list[Take],
         *,
         enough: bool,
-        why_not: str | None = None,
+        expiry: Expiry | None = None,
     ) -> None:
         """Let an order take from the book; its rest stays there, or expires."""
+        symbol = self.market.symbols[order.symbol]
+        takes, cut_off = symbol.reach.cut(takes, symbol.price or 0)
+        if cut_off is not None:
+            takes, enough, expiry = [] if order.time_in_force == "FOK" else takes, False, cut_off
         if order.quote_quantity:
             order.quantity = sum(fill.quantity for fill in takes)
-        symbol = self.market.symbols[order.symbol]
         symbol.take_from_book(sum(fill.quantity for fill in takes), is_buy=order.is_buy)
         for number, fill in enumerate(takes, 1):
             self._fill(change, order, fill, is_last=enough and number == len(takes), is_maker=False)
-        why_not = why_not or _why_expired(order)
-        if why_not is not None:
-            self._end(change, order, "EXPIRED", reason=why_not)
+        expiry = expiry or _expiry_of_rest(order)
+        if expiry is not None:
+            self._end(change, order, expiry)
         elif order.is_open:
             self._rest(change.account, order)
         else:
@@ -263,7 +270,7 @@ class Engine:
         change = self._begin(account, order.symbol, now_ms)
         if not order.executed:
             self.on_first_fill(account.account_id, MAKER_GIVES_BACK, now_ms)
-            self._end_others(change, order, "EXPIRED", reason="OCO_TRIGGER")
+            self._end_others(change, order, _OCO_TRIGGER)
             set_aside(account, order)
         is_last = quantity == order.rest
         self._fill(change, order, Take(order.price, quantity), is_last=is_last, is_maker=True)
@@ -276,7 +283,7 @@ class Engine:
         account = self.accounts.by_id[order.account_id]
         symbol = self.market.symbols[order.symbol]
         change = self._begin(account, order.symbol, now_ms)
-        self._end_others(change, order, "EXPIRED", reason="OCO_TRIGGER")
+        self._end_others(change, order, _OCO_TRIGGER)
         release(account, order)
         order.triggered_ms = now_ms
         change.order(order, "NEW")
@@ -285,26 +292,26 @@ class Engine:
         )
         if order.time_in_force == "FOK" and not enough:
             takes = []
-        why_not = None
+        expiry = None
         if order.is_buy:
             free = account.holding(symbol.instrument.quote).free
             paid = paid_by(takes, free, symbol.instrument.step)
             if paid != takes:
-                takes, enough, why_not = paid, False, "REJECTED"
+                takes, enough, expiry = paid, False, Expiry(reason="REJECTED")
         if takes:
             self.on_first_fill(account.account_id, TAKER_GIVES_BACK, now_ms)
-        self._execute(change, order, takes, enough=enough, why_not=why_not)
+        self._execute(change, order, takes, enough=enough, expiry=expiry)
         self._commit(change)
 
     def _end_all(
-        self, change: Transaction, order: OrderRecord, status: str, *, reason: str = "", cancel_id: str = ""
+        self, change: Transaction, order: OrderRecord, expiry: Expiry, *, cancel_id: str = ""
     ) -> list[OrderRecord]:
         """End an order and the other leg of its list."""
-        self._end(change, order, status, reason=reason, cancel_id=cancel_id)
-        return [order, *self._end_others(change, order, status, reason=reason, cancel_id=cancel_id)]
+        self._end(change, order, expiry, cancel_id=cancel_id)
+        return [order, *self._end_others(change, order, expiry, cancel_id=cancel_id)]
 
     def _end_others(
-        self, change: Transaction, order: OrderRecord, status: str, *, reason: str = "", cancel_id: str = ""
+        self, change: Transaction, order: OrderRecord, expiry: Expiry, *, cancel_id: str = ""
     ) -> list[OrderRecord]:
         """End the other leg of an order's list, and so the list, if both stand."""
         listed = change.account.open_lists.pop(order.list_id, None)
@@ -312,18 +319,16 @@ class Engine:
             return []
         others = [leg for leg in change.account.legs_of(listed) if leg is not order]
         for leg in others:
-            self._end(change, leg, status, reason=reason, cancel_id=cancel_id)
+            self._end(change, leg, expiry, cancel_id=cancel_id)
         change.list_stands(listed, [order, *others], is_done=True)
         return others
 
-    def _end(
-        self, change: Transaction, order: OrderRecord, status: str, *, reason: str = "", cancel_id: str = ""
-    ) -> None:
+    def _end(self, change: Transaction, order: OrderRecord, expiry: Expiry, *, cancel_id: str = "") -> None:
         release(change.account, order)
-        order.status = status
-        order.expiry_reason = reason or None
+        order.status = expiry.status
+        order.expiry_reason = expiry.reason or None
         self._forget(change.account, order)
-        change.order(order, "CANCELED" if status == "CANCELED" else "EXPIRED", cancel_id=cancel_id)
+        change.order(order, ENDS[expiry.status], cancel_id=cancel_id)
 
     def _rest(self, account: Account, order: OrderRecord) -> None:
         set_aside(account, order)
@@ -368,11 +373,12 @@ class Engine:
                     account.open_lists[list_id] = listed
 
 
-def _why_expired(order: OrderRecord) -> str | None:
-    """Return why the rest of an order, after it has taken from the book, does not stay there."""
+def _expiry_of_rest(order: OrderRecord) -> Expiry | None:
+    """Return how the rest of an order ends that does not stay on the book; None if it stays."""
     if order.status == "FILLED":
         return None
     if order.works_as == "MARKET":
-        return "INSUFFICIENT_LIQUIDITY"
+        return Expiry(reason="INSUFFICIENT_LIQUIDITY")
     reasons = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
-    return reasons.get(order.time_in_force)
+    reason = reasons.get(order.time_in_force)
+    return None if reason is None else Expiry(reason=reason)

@@ -33,6 +33,17 @@ def too_much_weight(limit: int, retry_after_s: int) -> ApiError:
     return error
 
 
+def too_many_connections(limit: int, retry_after_s: int) -> ApiError:
+    """429: the address has opened too many websockets. What Binance says then is not documented."""
+    error = ApiError(
+        -1003,
+        f"Too many connections; current limit is {limit} per 5 MINUTE.",
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+    )
+    error.retry_after_s = retry_after_s
+    return error
+
+
 def banned(until_ms: int, retry_after_s: int) -> ApiError:
     """418: who ignores a 429 is banned."""
     error = ApiError(

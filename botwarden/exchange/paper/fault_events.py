@@ -102,8 +102,11 @@ class ConnectionFault(
     #: The path; * and ? stand for anything: "/stream", "/ws/*".
     on: str
     #: reset, closed: the connection ends without a byte; html: a page with `status` in place of the
-    #: websocket; deaf: it opens, and nothing is ever read, sent or answered on it.
-    effect: Literal["reset", "closed", "html", "deaf"]
+    #: websocket; deaf: it opens, and nothing is ever read, sent or answered on it; pingless: no ping ever
+    #: comes; unheard: no pong is ever heard, so it ends after `cut_after_s`.
+    effect: Literal["reset", "closed", "html", "deaf", "pingless", "unheard"]
+    #: For unheard; a minute unless given.
+    cut_after_s: float | None = None
     status: int | None = None
     retry_after_s: int | None = None
 
@@ -116,10 +119,18 @@ class ConnectionFault(
         self.check_schedule()
         is_page = self.effect == "html"
         require("on", self.on.startswith(("/", "*")), "a path, or a pattern")
+        is_unheard = self.effect == "unheard"
+        require("cut_after_s", self.cut_after_s is None or is_unheard, "only for 'unheard'")
+        require("cut_after_s", 0 < (self.cut_after_s or 1) <= LONGEST_S, "above 0, at most a day")
         require("status", (self.status is not None) == is_page, "for 'html', and only there")
         require("status", self.status is None or 400 <= self.status <= 599, "400 to 599")
         require("retry_after_s", self.retry_after_s is None or is_page, "only for 'html'")
         require("retry_after_s", (self.retry_after_s or 0) >= 0, "at least 0")
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether there is a connection at all."""
+        return self.effect in ("deaf", "pingless", "unheard")
 
     def matches(self, path: str) -> bool:
         """Whether connections to this path are meant."""

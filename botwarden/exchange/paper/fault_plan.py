@@ -163,6 +163,7 @@ class FaultPlan:
         self._scheduled: dict[str, Scheduled] = {}
         self._drawn = 0
         self._all_cleared = anyio.Event()
+        self._left_over: list[str] = []
 
     @property
     def is_empty(self) -> bool:
@@ -213,8 +214,18 @@ class FaultPlan:
             del self._scheduled[scheduled.fault.name]
             scheduled.clear()
         if name is None:
+            self._left_over.clear()
             self._all_cleared.set()
             self._all_cleared = anyio.Event()
+
+    def leave_over(self, said: str) -> None:
+        """Keep an answer for the next connection."""
+        self._left_over.append(said)
+
+    def take_left_over(self) -> list[str]:
+        """Return the answers of connections that have ended, once."""
+        left_over, self._left_over = self._left_over, []
+        return left_over
 
     def catch_request(
         self, method: str, path: str, *, params: Mapping[str, str], api_key: str | None

@@ -19,10 +19,15 @@ from botwarden.exchange.paper import errors
 from botwarden.exchange.paper.errors import ApiError
 
 Executes = Literal["yes", "no", "late"]
-Answer = Literal["usual", "usual_then_closed", "half", "closed", "reset", "html", "error"]
+Answer = Literal[
+    "usual", "usual_then_closed", "half", "closed", "reset", "html", "error", "stray", "elsewhere"
+]
 
 #: Answers that can only be made of the venue's own.
-_MADE_OF_THE_USUAL = frozenset({"usual", "usual_then_closed", "half"})
+_MADE_OF_THE_USUAL = frozenset({"usual", "usual_then_closed", "half", "stray", "elsewhere"})
+
+#: Answers that only a websocket can carry.
+_ON_A_WEBSOCKET = frozenset({"stray", "elsewhere"})
 
 #: How long a 429 and a 418 ask for unless the fault says how long.
 _PAUSES_S: dict[int, int] = {HTTPStatus.TOO_MANY_REQUESTS: 10, HTTPStatus.IM_A_TEAPOT: 120}
@@ -142,7 +147,8 @@ class RequestFault(
     executes: Executes = "yes"
     #: usual: the venue's own; usual_then_closed: and the connection ends behind it; half: half of it;
     #: closed, reset: the connection ends without a byte; html: a page of the web server in front;
-    #: error: an error of the venue. A websocket has no pages and no halves: it ends.
+    #: error: an error of the venue. A websocket has no pages and no halves: it ends. Only there, stray: the
+    #: usual under an id that nobody asked under; elsewhere: it ends, and the next one brings the answer.
     answer: Answer = "usual"
     #: For html and error; a code brings its usual status and text along.
     code: int | None = None
@@ -168,6 +174,12 @@ class RequestFault(
         made_of_usual = self.answer in _MADE_OF_THE_USUAL
         require(
             "answer", not made_of_usual or self.executes == "yes", "only what executes has a usual answer"
+        )
+        is_websocket = self.on.startswith("WS ")
+        require(
+            "answer",
+            is_websocket or self.answer not in _ON_A_WEBSOCKET,
+            "only of requests on a websocket: 'WS …'",
         )
         require("waits", self.waits == "before" or self.executes == "yes", "only what executes has an after")
         self._check_error()

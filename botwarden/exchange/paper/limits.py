@@ -1,9 +1,10 @@
-"""Request weight per address and orders per account, in windows that are aligned to the clock.
+"""Request weight and connections per address, orders per account, in windows aligned to the clock.
 
-Source: Binance spot API, limits, and FAQ "spot unfilled order count rules".
+Source: Binance spot API, limits; WebSocket streams, general information; FAQ "spot unfilled order count
+rules".
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from botwarden.exchange.paper import errors
@@ -12,6 +13,8 @@ from botwarden.exchange.paper.times import MINUTE_MS
 #: So many requests after a 429 within its minute lead to a ban.
 PATIENCE = 100
 BAN_MS = 120_000
+
+CONNECTIONS_WINDOW_MS = 5 * MINUTE_MS
 
 #: What a first fill gives back to the count of unfilled orders.
 TAKER_GIVES_BACK, MAKER_GIVES_BACK = 1, 5
@@ -61,6 +64,30 @@ class WeightLimit:
             self._minute = minute
             self._used.clear()
             self._ignored.clear()
+
+
+class ConnectionLimit:
+    """How many websockets each address has opened in the present five minutes, at each door."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._window = 0
+        self._opened: Counter[tuple[str, str]] = Counter()
+
+    def count(self, door: str, address: str, now_ms: int) -> None:
+        """Count a connection that is being opened.
+
+        Raises:
+            ApiError: 429 above the limit.
+        """
+        window, since_ms = divmod(now_ms, CONNECTIONS_WINDOW_MS)
+        if window != self._window:
+            self._window = window
+            self._opened.clear()
+        self._opened[door, address] += 1
+        if self._opened[door, address] > self.limit:
+            left_ms = CONNECTIONS_WINDOW_MS - since_ms
+            raise errors.too_many_connections(self.limit, -(-left_ms // 1000))
 
 
 class OrderLimit:

@@ -25,6 +25,7 @@ from botwarden.exchange.paper.bars import (
     walk,
 )
 from botwarden.exchange.paper.book import USUAL_LIQUIDITY, Book
+from botwarden.exchange.paper.expiry import Reach
 from botwarden.exchange.paper.instruments import PaperInstrument
 from botwarden.exchange.paper.source import Source
 from botwarden.exchange.paper.times import DAY_MS, MINUTE_MS
@@ -76,6 +77,8 @@ class SymbolMarket:
         self.shown_id = 0
         #: How much there is on the book, of the usual hundred.
         self.liquidity = USUAL_LIQUIDITY
+        #: How far from the price orders may take.
+        self.reach = Reach()
         #: What accounts have taken from the book, by side, since that trade.
         self.bought = self.sold = 0
         self.recent: deque[Trade] = deque(maxlen=1000)

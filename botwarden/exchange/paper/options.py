@@ -41,5 +41,7 @@ class PaperOptions:
     starting_balances: dict[str, str] = field(default_factory=lambda: dict(STARTING_BALANCES))
     #: Request weight per minute and address.
     weight_limit: int = 6000
+    #: Websockets per five minutes and address, for streams and for the WebSocket API.
+    connection_limit: int = 300
     #: Window in seconds → unfilled orders per account.
     order_limits: dict[int, int] = field(default_factory=lambda: {10: 100, 86_400: 200_000})

@@ -11,7 +11,14 @@ from typing import Literal, NamedTuple
 
 from botwarden.exchange.paper.records import ListRecord, OrderRecord, TradeRecord
 
-Execution = Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED"]
+Execution = Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION"]
+
+#: How the end of an order without a fill is told, by the status that it has then.
+ENDS: dict[str, Execution] = {
+    "CANCELED": "CANCELED",
+    "EXPIRED": "EXPIRED",
+    "EXPIRED_IN_MATCH": "TRADE_PREVENTION",
+}
 
 
 class OrderReport(NamedTuple):

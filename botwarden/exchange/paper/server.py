@@ -46,7 +46,7 @@ def create_app(venue: PaperVenue) -> web.Application:
     app.router.add_route("*", PREFIX + "{path:.*}", Gate(venue, ENDPOINTS).serve)
     settings = Gate(venue, rest_account.SETTINGS, prefix=SETTINGS_PREFIX)
     app.router.add_route("*", SETTINGS_PREFIX + "{path:.*}", settings.serve)
-    sockets.add_routes(app, venue.streams, venue.clock)
+    sockets.add_routes(app, venue)
     ws_api.add_routes(app, venue)
     Admin(venue).add_routes(app)
     return app

@@ -15,6 +15,7 @@ from botwarden.exchange.paper.errors import ApiError
 from botwarden.exchange.paper.streams import StreamHub
 from botwarden.exchange.paper.time_units import event_in_micros, wants_micros
 from botwarden.exchange.paper.times import ServerClock
+from botwarden.exchange.paper.venue import PaperVenue
 
 STREAMS_PER_CONNECTION = 1024
 MESSAGES_PER_SECOND = 5
@@ -97,11 +98,13 @@ def _refusal(code: int, message: str, request_id: int | str | None) -> Any:
     return {"code": code, "msg": message, "id": request_id}
 
 
-def add_routes(app: web.Application, hub: StreamHub, clock: ServerClock) -> None:
+def add_routes(app: web.Application, venue: PaperVenue) -> None:
     """Put the stream endpoints into the server."""
+    hub, clock = venue.streams, venue.clock
 
     async def serve(request: web.Request, names: str, *, is_combined: bool) -> web.StreamResponse:
         try:
+            venue.connections.count("streams", request.remote or "", clock.now_ms())
             in_micros = wants_micros(request.query.get("timeUnit"))
         except ApiError as refused:
             return refusal(refused)

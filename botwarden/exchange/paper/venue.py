@@ -15,7 +15,7 @@ from botwarden.exchange.paper.engine import Engine
 from botwarden.exchange.paper.fault_clock import ShiftedClock
 from botwarden.exchange.paper.fault_plan import FaultPlan
 from botwarden.exchange.paper.instruments import PaperInstrument, default_instruments
-from botwarden.exchange.paper.limits import OrderLimit, WeightLimit
+from botwarden.exchange.paper.limits import ConnectionLimit, OrderLimit, WeightLimit
 from botwarden.exchange.paper.live import Follower, open_live
 from botwarden.exchange.paper.market import Market, Trade
 from botwarden.exchange.paper.options import PaperOptions
@@ -51,6 +51,7 @@ class PaperVenue:
     store: Store
     streams: StreamHub
     weights: WeightLimit
+    connections: ConnectionLimit
     orders: OrderLimit
     faults: FaultPlan
     #: Of a live market: what brings its prices.
@@ -157,6 +158,7 @@ def _venue(
         store=store,
         streams=streams,
         weights=WeightLimit(options.weight_limit),
+        connections=ConnectionLimit(options.connection_limit),
         orders=orders,
         faults=plan,
         follower=follower,

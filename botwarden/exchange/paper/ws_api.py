@@ -35,6 +35,9 @@ PATH = "/ws-api/v3"
 
 CONNECTION_WEIGHT = 2
 
+#: Nobody has asked under it.
+STRAY_ID = "stray"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -87,12 +90,11 @@ class ApiSocket:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve the connection until either side ends it."""
-        hub = self._venue.streams
         async with anyio.create_task_group() as work:
             work.start_soon(self._users.run)
             served = await Connection(self._client, self._venue.clock, self._venue.faults).serve(
                 request,
-                begin=lambda: hub.subscribe(self._client, [STREAM]),
+                begin=self._begin,
                 hear=partial(self._hear, request, work),
                 leave=self._leave,
                 goodbye=self._goodbye,
@@ -102,6 +104,11 @@ class ApiSocket:
 
     def _hear(self, request: web.Request, work: TaskGroup, raw: str) -> None:
         work.start_soon(self._answer, request, raw)
+
+    def _begin(self) -> None:
+        self._venue.streams.subscribe(self._client, [STREAM])
+        for said in self._venue.faults.take_left_over():
+            self._client.offer(said)
 
     def _leave(self) -> None:
         self._users.close()
@@ -203,7 +210,7 @@ class ApiSocket:
         return Said(said.status, {**said.body, "rateLimits": limits})
 
     def _tell(self, request_id: int | str | None, said: Said) -> None:
-        self._client.offer(_encode({"id": request_id, "status": said.status, **said.body}).decode())
+        self._client.offer(_worded(request_id, said))
 
     # Faults
 
@@ -227,6 +234,11 @@ class ApiSocket:
             case "usual_then_closed":
                 self._tell(request_id, said)
                 self._client.queue.put_nowait(None)
+            case "stray":
+                self._tell(STRAY_ID, said)
+            case "elsewhere":
+                self._venue.faults.leave_over(_worded(request_id, said))
+                hang_up(request, reset=False)
             case _:
                 hang_up(request, reset=caught.fault.answer == "reset")
 
@@ -275,6 +287,10 @@ class ApiSocket:
         }
 
 
+def _worded(request_id: int | str | None, said: Said) -> str:
+    return _encode({"id": request_id, "status": said.status, **said.body}).decode()
+
+
 def _refused(refused: ApiError, now_ms: int) -> Said:
     """Return a refusal; one that asks for a pause says until when."""
     error: dict[str, Any] = {"code": refused.code, "msg": refused.message}
@@ -298,6 +314,7 @@ def add_routes(app: web.Application, venue: PaperVenue) -> None:
         address = request.remote or ""
         try:
             in_micros = wants_micros(request.query.get("timeUnit"))
+            venue.connections.count("api", address, venue.clock.now_ms())
             venue.weights.spend(address, CONNECTION_WEIGHT, venue.clock.now_ms())
         except ApiError as refused:
             return refusal(refused)

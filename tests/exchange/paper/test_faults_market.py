@@ -1,6 +1,7 @@
 """A market that halts, changes its rules or goes away, and money that moves from outside."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import aiohttp
 import pytest
@@ -8,9 +9,11 @@ from binance.exceptions import BinanceAPIException
 
 from botwarden.errors import Missing, Refused
 from botwarden.exchange.paper.admin import PaperAdmin
+from botwarden.exchange.paper.expiry import Cause
 from botwarden.exchange.paper.faults import RequestFault
 from tests.exchange.paper.conftest import OpenHouse
-from tests.exchange.paper.house import KEY, TOKEN, House
+from tests.exchange.paper.house import KEY, TOKEN, House, price_of, say
+from tests.exchange.paper.talk import Talk
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +113,79 @@ async def test_maintenance(house: House, admin: PaperAdmin) -> None:
     await admin.clear_faults("maintenance")
     await admin.change_symbols(status="TRADING")
     assert (await house.client.order_market_buy(**BUY))["status"] == "FILLED"
+
+
+@pytest.mark.parametrize(("beyond", "status", "reason"), [
+    ("price_range", "EXPIRED", "EXECUTION_RULE_PRICE_RANGE_EXCEEDED"),
+    ("own_order", "EXPIRED_IN_MATCH", None),
+])  # fmt: skip
+async def test_an_order_ends_midway(
+    house: House, admin: PaperAdmin, beyond: str, status: str, reason: str | None
+) -> None:
+    """A purchase that would go too far keeps what it has taken until then, or nothing; the rest expires."""
+    price = price_of(house)
+    await admin.change_symbols("BTCUSDT", reach="0.0002", beyond=beyond)
+    asks = (await house.client.get_order_book(symbol="BTCUSDT"))["asks"]
+    near = [Decimal(size) for at, size in asks if Decimal(at) <= price * Decimal("1.0002")]
+    part = await house.client.order_market_buy(symbol="BTCUSDT", quoteOrderQty="90000")
+    assert (part["status"], part.get("expiryReason"), len(part["fills"])) == (status, reason, len(near))
+    assert Decimal(await house.free("BTC")) == sum(near) * Decimal("0.999")
+    await admin.change_symbols("BTCUSDT", reach="0")
+    for in_force in ({"type": "MARKET"}, {"type": "LIMIT", "timeInForce": "FOK", "price": asks[9][0]}):
+        none = await house.client.create_order(**BUY, side="BUY", **in_force)
+        assert (none["status"], none["executedQty"]) == (status, "0.00000000")
+    read = await house.client.get_order(symbol="BTCUSDT", orderId=part["orderId"])
+    assert (read["status"], read["executedQty"]) == (status, part["executedQty"])
+    await admin.change_symbols("BTCUSDT", reach="1")
+    assert (await house.client.order_market_buy(**BUY))["status"] == "FILLED"
+    for wish in ({"reach": "1.1"}, {"reach": "-1"}, {"beyond": "exchange"}):
+        with pytest.raises(Refused, match=r"reach|beyond"):
+            await admin.change_symbols("BTCUSDT", **wish)
+
+
+async def test_a_triggered_stop_ends_midway(house: House, admin: PaperAdmin) -> None:
+    """The stop of a list that would go too far sells a part; the list is done and the rest is still held."""
+    await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.5")
+    price = price_of(house)
+    await admin.change_symbols("BTCUSDT", reach="0.00005", liquidity=1)
+    await house.client.create_oco_order(
+        symbol="BTCUSDT", side="SELL", quantity="0.4", aboveType="LIMIT_MAKER", abovePrice=f"{price * 2:.2f}",
+        belowType="STOP_LOSS", belowStopPrice=f"{price * Decimal('0.99'):.2f}", belowClientOrderId="stop",
+    )  # fmt: skip
+    say(house, (price * Decimal("0.98")).quantize(Decimal("0.01")))
+    stop = await house.client.get_order(symbol="BTCUSDT", origClientOrderId="stop")
+    assert stop["expiryReason"] == "EXECUTION_RULE_PRICE_RANGE_EXCEEDED"
+    assert 0 < Decimal(stop["executedQty"]) < Decimal("0.4")
+    assert await house.client.get_open_orders() == []
+    assert Decimal(await house.free("BTC")) == Decimal("0.4995") - Decimal(stop["executedQty"])
+
+
+@pytest.mark.parametrize(("cause", "told_as"), [
+    ("exchange", ("EXPIRED", "EXPIRED", "EXCHANGE_CANCELED")),
+    ("own_order", ("TRADE_PREVENTION", "EXPIRED_IN_MATCH", None)),
+])  # fmt: skip
+async def test_an_open_order_is_ended(
+    house: House, admin: PaperAdmin, talk: Talk, cause: Cause, told_as: tuple[str, str, str | None]
+) -> None:
+    """The venue ends one order of an account, or all of a symbol, and the account hears of it."""
+    first, second, other = [
+        await house.client.order_limit_buy(symbol=symbol, quantity="0.01", price=price)
+        for symbol, price in (("BTCUSDT", "50000"), ("BTCUSDT", "49000"), ("ETHUSDT", "1000"))
+    ]
+    await talk.signed("userDataStream.subscribe.signature")
+    assert await admin.end_orders(KEY, "BTCUSDT", order_id=first["orderId"], cause=cause) == [
+        first["orderId"]
+    ]
+    [told, _] = await talk.events_until("outboundAccountPosition")
+    assert (told["x"], told["X"], told.get("eR")) == told_as
+    with pytest.raises(Missing, match="open order"):
+        await admin.end_orders(KEY, "BTCUSDT", order_id=first["orderId"])
+    assert await admin.end_orders(KEY, "BTCUSDT", cause=cause) == [second["orderId"]]
+    assert [order["orderId"] for order in await house.client.get_open_orders()] == [other["orderId"]]
+    with pytest.raises(BinanceAPIException, match="Unknown order"):
+        await house.client.cancel_order(symbol="BTCUSDT", orderId=first["orderId"])
+    with pytest.raises(Missing):
+        await admin.end_orders("nobody", "BTCUSDT")
 
 
 async def test_money_that_moves_from_outside(open_house: OpenHouse) -> None:

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from binance import BinanceSocketManager
 from binance.exceptions import ReadLoopClosed
+from websockets.exceptions import InvalidStatus
 
 from botwarden.errors import Refused
 from botwarden.exchange.binance import BinanceExchange
@@ -162,6 +163,51 @@ async def test_half_open(house: House, admin: PaperAdmin, from_the_start: bool) 
     await admin.clear_faults()
     async with connected(house, TRADES) as socket:
         await socket.receive_json()
+
+
+async def test_a_server_that_never_pings(house: House, admin: PaperAdmin) -> None:
+    """A connection without pings tells what it should; the usual one begins with a ping."""
+    async with house.wire.http.ws_connect(f"{house.origin}/ws/{TRADES}", autoping=False) as usual:
+        assert (await usual.receive()).type is aiohttp.WSMsgType.PING
+    await admin.add_fault(ConnectionFault(on="/ws/*", effect="pingless", name="dumb"))
+    async with house.wire.http.ws_connect(f"{house.origin}/ws/{TRADES}", autoping=False) as socket:
+        assert {(await socket.receive()).type for _ in range(20)} == {aiohttp.WSMsgType.TEXT}
+    assert (await admin.faults())[0]["done"] == 1
+
+
+async def test_a_server_that_hears_no_pong(house: House, admin: PaperAdmin) -> None:
+    """Who answers every ping is cut off nevertheless; the library says so and comes again."""
+    await admin.add_fault(ConnectionFault(on="/stream", effect="unheard", cut_after_s=0.4))
+    async with listening(house, TRADES) as socket:
+        first, _, again = await ids(socket, 1), await until_error(socket), await until_again(socket)
+    assert again["data"]["t"] > first[0]
+
+
+@pytest.mark.parametrize("door", ["/stream", "/ws", "/ws-api/v3"])
+async def test_too_many_connections(open_house: OpenHouse, door: str) -> None:
+    """Above so many websockets in five minutes an address is turned away, also with others closed."""
+    async with open_house(connection_limit=3) as house, PaperAdmin(house.origin, TOKEN) as admin:
+        before_ms = house.venue.clock.now_ms()
+        await admin.set_clock(offset_ms=300_000 - before_ms % 300_000)  # A window begins.
+        for _ in range(3):
+            async with house.wire.http.ws_connect(house.origin + door):
+                pass
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await house.wire.http.ws_connect(house.origin + door)
+        assert refused.value.status == 429
+        assert 290 < int((refused.value.headers or {})["Retry-After"]) <= 300
+        await admin.set_clock(offset_ms=600_000 - before_ms % 300_000)
+        async with house.wire.http.ws_connect(house.origin + door):
+            pass
+
+
+async def test_python_binance_is_turned_away(open_house: OpenHouse) -> None:
+    """The library that opens one connection too many passes the refusal on and does not try again."""
+    async with open_house(connection_limit=1) as house:
+        async with connected(house, TRADES):
+            pass
+        with pytest.raises(InvalidStatus, match="429"):
+            await listening(house, TRADES).__aenter__()
 
 
 # Events that do not come as they should -----------------------------------------------------------------

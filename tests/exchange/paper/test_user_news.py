@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -199,6 +200,19 @@ async def test_an_unanswered_subscription_is_tried_on_another_connection(house: 
         await admin.add_fault(RequestFault(name="mute", on="WS userDataStream.*", waits="before", held=True))
         _, ear = await listening(exchange)
         await ear.subscribed()
+
+
+@pytest.mark.parametrize("answer", ["stray", "elsewhere"])
+async def test_an_answer_to_somebody_else_is_no_subscription(house: House, answer: Any) -> None:
+    """An answer under another id, or to an earlier connection, is not ours: the next one is subscribed."""
+    async with running(house, HASTY) as exchange, PaperAdmin(house.origin, TOKEN) as admin:
+        await admin.add_fault(RequestFault(name="astray", on="WS userDataStream.*", answer=answer))
+        _, ear = await listening(exchange)
+        await ear.subscribed()
+        assert (await admin.wait_for_fault("astray", stage="done"))["reached"]
+        await house.wire.order(newClientOrderId="after")
+        await ear.of("after")
+    assert ear.news.count(NewsMissed()) == 1
 
 
 async def test_a_key_that_is_refused_takes_nobody_along(house: House, exchange: BinanceExchange) -> None:

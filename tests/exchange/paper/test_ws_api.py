@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import anyio
 import pytest
-from binance.exceptions import BinanceAPIException, BinanceWebsocketUnableToConnect
+from binance.exceptions import BinanceAPIException, BinanceWebsocketClosed, BinanceWebsocketUnableToConnect
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from botwarden.exchange.paper.admin import PaperAdmin
@@ -186,6 +186,37 @@ async def test_an_executed_order_whose_connection_ends(house: House, talk: Talk,
         ended = await talk.socket.receive()
     assert ended.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
     assert len(await house.client.get_all_orders(symbol="BTCUSDT")) == 1
+
+
+@pytest.mark.parametrize("answer", ["stray", "elsewhere"])
+async def test_an_answer_goes_astray(house: House, library: PythonBinance, answer: Any) -> None:
+    """python-binance gives an order up whose answer has another's id, or comes on the next connection."""
+    wish = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.001"}
+    async with PaperAdmin(house.origin, TOKEN) as admin:
+        await admin.add_fault(RequestFault(on="WS order.place", answer=answer))
+        library.ws_api.TIMEOUT = 0.5
+        with pytest.raises((BinanceWebsocketUnableToConnect, BinanceWebsocketClosed)):
+            await library.ws_create_order(**wish)
+        await library.ws_api._wait_for_reconnect()  # The library hangs if it is closed while it reconnects.
+    assert [order["status"] for order in await house.client.get_all_orders(symbol="BTCUSDT")] == ["FILLED"]
+
+
+async def test_what_goes_astray(house: House, talk: Talk) -> None:
+    """The answer itself is the usual one: under an id that nobody asked under, or on the next connection."""
+    async with PaperAdmin(house.origin, TOKEN) as admin:
+        await admin.add_fault(RequestFault(on="WS ping", answer="stray"))
+        await talk.socket.send_json({"id": 7, "method": "ping"})
+        assert (await talk.hear()) | {"rateLimits": []} == {
+            "id": "stray", "status": 200, "result": {}, "rateLimits": []
+        }  # fmt: skip
+        await admin.add_fault(RequestFault(on="WS ping", answer="elsewhere"))
+        await talk.socket.send_json({"id": 8, "method": "ping"})
+        with anyio.fail_after(15):
+            assert (await talk.socket.receive()).type is aiohttp.WSMsgType.CLOSED
+        async with talking(house) as again:
+            assert ((await again.hear())["id"], (await again.ask("ping"))["id"]) == (8, 1)
+    with pytest.raises(ValueError, match="answer: only of requests on a websocket"):
+        RequestFault(on="POST order", answer="stray")
 
 
 async def test_errors_on_order(house: House, talk: Talk) -> None:
