@@ -139,6 +139,24 @@ class CommitterDatabase:
             await self._doors.step(committed)
 
 
+class ReadersDatabase:
+    """Everybody else's database: who reads a row is on the way too, so that no time passes meanwhile."""
+
+    def __init__(self, database: Database, doors: Doors) -> None:
+        self._database = database
+        self._doors = doors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """As the database does."""
+        with self._doors.passing():
+            async with self._database.read() as tx:
+                yield tx
+
+
 def _steps_of(statuses: list[str]) -> tuple[Step, Step]:
     if "open" in statuses:
         return Step.INTENT_WRITTEN, Step.INTENT_COMMITTED
