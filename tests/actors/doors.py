@@ -139,8 +139,8 @@ class CommitterDatabase:
             await self._doors.step(committed)
 
 
-class ReadersDatabase:
-    """Everybody else's database: who reads a row is on the way too, so that no time passes meanwhile."""
+class BotsDatabase:
+    """The bots' database: who reads a row is on the way too, so that no time passes meanwhile."""
 
     def __init__(self, database: Database, doors: Doors) -> None:
         self._database = database
@@ -150,10 +150,10 @@ class ReadersDatabase:
         return getattr(self._database, name)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
+    async def begin(self) -> AsyncIterator[Transaction]:
         """As the database does."""
         with self._doors.passing():
-            async with self._database.read() as tx:
+            async with self._database.begin() as tx:
                 yield tx
 
 

@@ -43,7 +43,7 @@ from botwarden.runtime.testing import Crash, Stage
 from botwarden.trading.bot import BotId, Venue
 from botwarden.trading.decisions import Signal
 from botwarden.wiring import secret_opener
-from tests.actors.doors import CommitterDatabase, Doors, ReadersDatabase, WatchedExchange
+from tests.actors.doors import BotsDatabase, CommitterDatabase, Doors, WatchedExchange
 from tests.actors.world import World
 from tests.persistence.examples import VAULT
 
@@ -76,7 +76,7 @@ class _Root(Actor[Any]):
     async def started(self) -> None:
         life, doors, usual = self._life, self._life.doors, self._surroundings
         held = replace(usual, database=CommitterDatabase(usual.database, doors))
-        seen = replace(usual, database=ReadersDatabase(usual.database, doors))
+        seen = replace(usual, database=BotsDatabase(usual.database, doors))
         announcer = await self._child("announcer", lambda: AnnouncerActor(usual))
         colleagues = life.colleagues = Colleagues(
             announcer=announcer,
