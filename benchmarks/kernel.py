@@ -164,6 +164,7 @@ async def make_ours(system: System, latch: Latch) -> Sequence[Asks]:
 async def make_plain(latch: Latch) -> Sequence[Asks]:
     """Start the reference's actors and let each wait for mail."""
     actors = [Plain(latch) for _ in range(ACTORS)]
+    # One turn of the loop, in which every task comes to its first wait.
     await asyncio.sleep(0)
     return actors
 

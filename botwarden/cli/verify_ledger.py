@@ -49,7 +49,9 @@ async def _verify(settings: Settings, console: Console) -> Sequence[str]:
             differences = [text for text in found if look == 0 or text in differences]
             if not differences:
                 break
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(
+                PAUSE_S
+            )  # Trading goes on meanwhile: what was only under way is settled then.
         return differences
 
 
@@ -100,7 +102,7 @@ async def patiently(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
         except Unavailable:
             if time.monotonic() > give_up_at:
                 raise
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_S)  # The venue's minute turns, or its server comes back.
 
 
 async def _read_account(account: Account, symbol: str) -> list[VenueOrder]:

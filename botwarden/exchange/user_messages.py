@@ -18,7 +18,8 @@ _NEWS = frozenset({"TRADE", "CANCELED", "EXPIRED", "REJECTED", "REPLACED", "TRAD
 class Reply(NamedTuple):
     """The answer to one of our requests."""
 
-    request_id: int | None
+    #: Ours are numbers; None: the venue means the whole session.
+    request_id: int | str | None
     #: Of a request to subscribe that succeeded.
     subscription_id: int | None
     #: The subscriptions that stand, if that was asked.
@@ -87,10 +88,9 @@ def user_message(text: str) -> Reply | Heard | Ended:
         results = _RESULTS.decode(message.result) if is_list else [_RESULT.decode(message.result)]
     except (msgspec.DecodeError, UnicodeError) as wrong:
         raise Malformed(str(wrong)) from None
-    request_id = message.id if isinstance(message.id, int) else None
     error = message.error
     return Reply(
-        request_id,
+        message.id,
         None if is_list else results[0].subscriptionId,
         frozenset(one.subscriptionId for one in results if one.subscriptionId is not None)
         if is_list

@@ -82,7 +82,7 @@ class UserSession(SocketSession):
         #: Shared by all sessions: an answer to an earlier one is never taken for an answer to this one.
         self._request_ids = request_ids
         #: Requests that wait for their answer: for whom, and since when.
-        self._pending: dict[int, tuple[Subscriber | None, float]] = {}
+        self._pending: dict[int | str, tuple[Subscriber | None, float]] = {}
         self._requested: set[Subscriber] = set()
         #: Until they are tried again.
         self._refused: set[Subscriber] = set()
@@ -166,7 +166,7 @@ class UserSession(SocketSession):
     def _on_reply(self, reply: Reply) -> None:
         if reply.request_id is None and reply.code is not None:
             raise Broken(f"the venue ends the session: {reply.code}")  # A key was revoked.
-        if reply.request_id not in self._pending:
+        if reply.request_id is None or reply.request_id not in self._pending:
             return  # Not an answer to us: of an earlier connection, or nobody's.
         subscriber, _ = self._pending.pop(reply.request_id)
         if reply.standing is not None:

@@ -32,6 +32,7 @@ class Moody:
 def moody(monkeypatch):
     """A strategy of this test's own."""
     strategy = Moody()
+    # The registry has one more entry, as if a release had brought it.
     monkeypatch.setattr(signals, "STRATEGIES", {**STRATEGIES, "moody": strategy})
     return strategy
 

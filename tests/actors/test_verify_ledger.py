@@ -13,6 +13,7 @@ async def test_an_exchange_that_does_not_answer_is_asked_again(house, monkeypatc
     """A failed page of records is asked for once more, and nothing is reported as a difference."""
     life = await house.begin()
     await house.holding(life)
+    # The real pause, shortened: the command has no clock of its own to move.
     monkeypatch.setattr(verify_ledger, "PAUSE_S", 0.0)
     failed = house.world.fault(on=path, executes="no", answer="html", status=503, times=2)
     await house.check_books(life)
@@ -23,6 +24,7 @@ async def test_an_exchange_that_stays_away_ends_the_comparison(house, monkeypatc
     """Patience has an end: the comparison fails, and claims nothing."""
     life = await house.begin()
     await house.holding(life)
+    # The real patience, at its end from the start.
     monkeypatch.setattr(verify_ledger, "PATIENCE_S", -1.0)
     house.world.fault(on="GET allOrders", executes="no", answer="html", status=503, times=None)
     with pytest.raises(Unavailable):

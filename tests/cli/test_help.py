@@ -84,6 +84,7 @@ def test_a_failure_among_several_tasks_is_one_message(monkeypatch):
     def fail(**_: object) -> None:
         raise BaseExceptionGroup("tasks", [ExceptionGroup("more", [Unavailable("the exchange is away")])])
 
+    # No command fails so on request; how the group words it is what is tested.
     monkeypatch.setattr(settings.command, "callback", fail)
     told = CliRunner().invoke(group, ["settings"])
     assert (told.exit_code, told.output) == (1, "Error: the exchange is away\n")

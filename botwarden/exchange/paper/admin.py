@@ -183,7 +183,7 @@ class PaperAdmin:
         """End an open order of a key, or all that it has of a symbol; returns their ids.
 
         Raises:
-            Missing: no such key, or no such open order.
+            Missing: no such key or symbol, or no such open order.
             Unavailable: no answer.
         """
         body = {"api_key": api_key, "symbol": symbol, "order_id": order_id, "cause": cause}

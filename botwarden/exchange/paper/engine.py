@@ -298,9 +298,9 @@ class Engine:
             paid = paid_by(takes, free, symbol.instrument.step)
             if paid != takes:
                 takes, enough, expiry = paid, False, Expiry(reason="REJECTED")
-        if takes:
-            self.on_first_fill(account.account_id, TAKER_GIVES_BACK, now_ms)
         self._execute(change, order, takes, enough=enough, expiry=expiry)
+        if change.trades:
+            self.on_first_fill(account.account_id, TAKER_GIVES_BACK, now_ms)
         self._commit(change)
 
     def _end_all(

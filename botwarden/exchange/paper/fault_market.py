@@ -106,6 +106,8 @@ class MarketAdmin:
     async def _end_orders(self, request: web.Request) -> web.StreamResponse:
         wish = msgspec.json.decode(await request.read(), type=OrdersWish)
         account, now_ms = self._account(wish.api_key), self._venue.clock.now_ms()
+        if wish.symbol not in self._venue.market.symbols:
+            raise Missing(f"symbol: there is no {wish.symbol}")
         ended = [order for order in account.orders_of(wish.symbol) if wish.order_id in (None, order.order_id)]
         if wish.order_id is not None and not ended:
             raise Missing(f"there is no open order {wish.order_id}")

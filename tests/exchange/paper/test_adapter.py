@@ -115,5 +115,6 @@ async def test_all_fills_of_an_order_are_read(
     placed = await account.place(an_order(quantity_base=Decimal("0.25"), intended_at=at))
     assert isinstance(placed, Executed)
     assert len(placed.fills) > 6
+    # Smaller pages, so that there are several without a thousand fills.
     monkeypatch.setattr(adapter, "PAGE", 3)
     assert await account.fills("BTCUSDT", placed.venue_order_id) == placed.fills

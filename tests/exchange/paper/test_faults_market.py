@@ -143,6 +143,23 @@ async def test_an_order_ends_midway(
             await admin.change_symbols("BTCUSDT", **wish)
 
 
+async def test_a_stop_that_fills_nothing_gives_no_order_back(house: House, admin: PaperAdmin) -> None:
+    """A triggered order that may not take at all still counts as unfilled; one that fills gives it back."""
+    await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.05")
+    now_ms, price = house.venue.clock.now_ms(), price_of(house)
+    counted = []
+    for share, reach in (("0.99", "0"), ("0.97", "1")):
+        await admin.change_symbols("BTCUSDT", reach=reach)
+        await house.client.create_order(
+            symbol="BTCUSDT", side="SELL", type="STOP_LOSS", quantity="0.01",
+            stopPrice=f"{price * Decimal(share):.2f}",
+        )  # fmt: skip
+        before = house.venue.orders.counts(1, now_ms)[86_400]
+        say(house, (price * (Decimal(share) - Decimal("0.01"))).quantize(Decimal("0.01")))
+        counted.append(house.venue.orders.counts(1, now_ms)[86_400] - before)
+    assert counted == [0, -1]
+
+
 async def test_a_triggered_stop_ends_midway(house: House, admin: PaperAdmin) -> None:
     """The stop of a list that would go too far sells a part; the list is done and the rest is still held."""
     await house.client.order_market_buy(symbol="BTCUSDT", quantity="0.5")
@@ -184,8 +201,10 @@ async def test_an_open_order_is_ended(
     assert [order["orderId"] for order in await house.client.get_open_orders()] == [other["orderId"]]
     with pytest.raises(BinanceAPIException, match="Unknown order"):
         await house.client.cancel_order(symbol="BTCUSDT", orderId=first["orderId"])
-    with pytest.raises(Missing):
+    with pytest.raises(Missing, match="key"):
         await admin.end_orders("nobody", "BTCUSDT")
+    with pytest.raises(Missing, match="symbol"):
+        await admin.end_orders(KEY, "LOSTUSDT")
 
 
 async def test_money_that_moves_from_outside(open_house: OpenHouse) -> None:

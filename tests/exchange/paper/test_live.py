@@ -157,6 +157,7 @@ async def test_candles_that_cannot_be_fetched_hold_up_no_price(
     house: House, live: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While only the candles are away prices go on; the minutes that were missed are there afterwards."""
+    # The real pause, shortened: a live market moves by the real clock.
     monkeypatch.setattr(live_module, "AGAIN_AFTER_S", 0.05)
     mine = live.venue.market.symbols["BTCUSDT"]
     async with PaperAdmin(house.origin, TOKEN) as admin:
@@ -195,6 +196,7 @@ async def test_what_does_not_trade_there_does_not_trade_here(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A symbol that is halted, or gone, there is closed here, and opens when it trades again."""
+    # The real pause, shortened: a live market moves by the real clock.
     monkeypatch.setattr(live_module, "STATUS_EVERY_S", 0.05)
     async with following(house, tmp_path) as live, PaperAdmin(house.origin, TOKEN) as admin:
         mine = live.venue.market.symbols

@@ -150,6 +150,7 @@ async def test_a_slow_reader_is_dropped_and_nobody_waits(
     fast: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who does not read is cut off when the queue is full; the market and other readers go on."""
+    # A shorter queue, so that it is full soon.
     monkeypatch.setattr(connection, "QUEUE", 50)
     reader = await anyio.connect_tcp("127.0.0.1", int(fast.origin.rpartition(":")[2]))
     names = "btcusdt@trade/btcusdt@aggTrade/btcusdt@bookTicker/ethusdt@trade"

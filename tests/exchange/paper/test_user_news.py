@@ -166,6 +166,7 @@ async def test_a_venue_that_turns_connections_away(house: House, exchange: Binan
 
 async def test_a_connection_that_went_deaf_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection on which nothing is answered any more is given up, though it never closes."""
+    # The real pause between probes, shortened: the venue lives by the real clock here.
     monkeypatch.setattr(user_session, "PROBE_EVERY_S", 0.1)
     async with running(house, HASTY) as exchange, PaperAdmin(house.origin, TOKEN) as admin:
         _, ear = await listening(exchange)
@@ -181,6 +182,7 @@ async def test_a_lost_subscription_is_made_again(
     house: House, monkeypatch: pytest.MonkeyPatch, how: Cut
 ) -> None:
     """A subscription that the venue ends while the connection stays, with or without a word, is renewed."""
+    # The real pause between probes, shortened: the venue lives by the real clock here.
     monkeypatch.setattr(user_session, "PROBE_EVERY_S", 0.1)
     async with running(house, HASTY) as exchange, PaperAdmin(house.origin, TOKEN) as admin:
         await admin.add_fault(RequestFault(name="probes", on="WS session.subscriptions", times=None))
@@ -227,6 +229,7 @@ async def test_a_key_that_is_refused_takes_nobody_along(house: House, exchange: 
 
 async def test_a_clock_that_went_wrong_is_mended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A subscription that is refused for its time has the venue's clock measured, and succeeds then."""
+    # The real pause between probes, shortened: the venue lives by the real clock here.
     monkeypatch.setattr(user_session, "PROBE_EVERY_S", 0.1)
     async with running(house, HASTY) as exchange, PaperAdmin(house.origin, TOKEN) as admin:
         _, ear = await listening(exchange)
@@ -276,6 +279,7 @@ async def test_who_has_closed_hears_no_more(house: House, exchange: BinanceExcha
         ('{"id":1,"status":200,"result":{"subscriptionId":4}}', Reply(1, 4, None, None, "")),
         ('{"id":2,"status":200,"result":[{"subscriptionId":4}]}', Reply(2, None, frozenset({4}), None, "")),
         ('{"id":3,"status":401,"error":{"code":-2015,"msg":"no"}}', Reply(3, None, None, -2015, "no")),
+        ('{"id":"x","status":400,"error":{"code":-1,"msg":"?"}}', Reply("x", None, None, -1, "?")),
         ('{"id":null,"status":400,"error":{"code":-1135,"msg":"?"}}', Reply(None, None, None, -1135, "?")),
         ('{"event":{"e":"serverShutdown","E":1}}', Ended(None)),
         ('{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1}}', Ended(0)),
