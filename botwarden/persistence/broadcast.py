@@ -25,7 +25,7 @@ from botwarden.trading.bot import BotId, BotState, UserId
 
 log = structlog.get_logger()
 
-#: Whoever publishes waits so long at most.
+#: Whoever publishes waits so long at most, unless told otherwise.
 PUBLISH_WITHIN_S = 0.5
 
 T = TypeVar("T")
@@ -67,8 +67,11 @@ _encode = msgspec.json.Encoder().encode
 class Broadcast:
     """Publishes word and hears it. `run` must be kept running by its owner for anything to be heard."""
 
-    def __init__(self, redis_url: str, *, prefix: str = "botwarden") -> None:
-        self._redis = open_redis(redis_url, within_s=PUBLISH_WITHIN_S)
+    def __init__(
+        self, redis_url: str, *, prefix: str = "botwarden", publish_within_s: float = PUBLISH_WITHIN_S
+    ) -> None:
+        self._redis = open_redis(redis_url, within_s=publish_within_s)
+        self._publish_within_s = publish_within_s
         self._prefix = prefix
         self._subscriptions = Subscriptions(redis_url)
         self._revoked_callbacks: list[Callable[[list[bytes]], object]] = []
@@ -167,7 +170,7 @@ class Broadcast:
         if not messages:
             return
         try:
-            with anyio.fail_after(PUBLISH_WITHIN_S):
+            with anyio.fail_after(self._publish_within_s):
                 await self._send(messages)
         except (RedisError, OSError) as error:
             if self.lost == 0 or self.lost % 1000 == 0:
