@@ -224,12 +224,13 @@ class StatusHub:
             watcher.cut()
 
     async def _keep_up(self, duty: Callable[[], Awaitable[None]]) -> None:
-        """Supervise a duty: a bug in it must not leave every stream without care."""
+        """Supervise a duty: a bug in it must not leave a stream without care, nor lose what it was about."""
         while True:
             try:
                 await duty()
             except Exception:
                 log.exception("hub.duty_failed", duty=duty.__name__)
+                self.missed()
                 await self._clock.sleep(self._tick_s)
 
     def _end_all(self) -> None:
@@ -344,7 +345,9 @@ class StatusHub:
         there: set[int] = set()
         for user_id, frame in rows:
             there.add(frame.bot_id)
-            by_user[user_id].changed(frame)
+            # Whoever asks for a bot of somebody else is in a room, too, until the answer is known.
+            if user_id in by_user:
+                by_user[user_id].changed(frame)
         for watcher, bot_ids in known:
             for bot_id in bot_ids:
                 if bot_id not in there:

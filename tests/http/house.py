@@ -160,11 +160,13 @@ async def counted(database: Database) -> AsyncIterator[list[str]]:
 
 
 @asynccontextmanager
-async def open_house(database: Database, redis_url: str) -> AsyncIterator[House]:
+async def open_house(
+    database: Database, redis_url: str, *, rows: DatabaseRows | None = None
+) -> AsyncIterator[House]:
     """Run a hub on the database until the end."""
     broadcast = Broadcast(redis_url)
     hub = StatusHub(
-        rows=DatabaseRows(database),
+        rows=rows or DatabaseRows(database),
         word=BroadcastWord(broadcast),
         clock=SystemClock(),
         metrics=Metrics().streams,

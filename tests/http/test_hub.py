@@ -10,9 +10,11 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from botwarden.errors import Missing
-from botwarden.http.sse import BYE, microseconds
+from botwarden.http.live_sources import DatabaseRows
+from botwarden.http.sse import BYE, Frame, microseconds
 from botwarden.http.watcher import Watcher
 from botwarden.persistence.broadcast import StateChanged
+from botwarden.persistence.database import Database
 from botwarden.persistence.tables import bot_states
 from botwarden.trading.bot import BotId, BotState, UserId
 from tests.http.house import Follower, House, open_house
@@ -77,6 +79,41 @@ async def test_states_reach_only_their_owner(house):
         await house.hub.attach(house.watcher(bob, hers.bot_id))
     with pytest.raises(Missing):
         await house.hub.attach(house.watcher(ann, BotId(10**15)))
+
+
+class HeldRows(DatabaseRows):
+    """Lets the snapshot of one bot wait."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.held: BotId | None = None
+        self.asked, self.released = anyio.Event(), anyio.Event()
+
+    async def read_own(self, user_id: UserId, bot_id: BotId | None) -> Sequence[Frame]:
+        if bot_id == self.held is not None:
+            self.asked.set()
+            await self.released.wait()
+        return await super().read_own(user_id, bot_id)
+
+
+async def test_asking_for_a_bot_of_somebody_else_disturbs_nobody(database, redis_url):
+    """Word that was lost is made up for also while a stranger's request for a bot is being looked at."""
+    rows = HeldRows(database)
+    async with open_house(database, redis_url, rows=rows) as house:
+        ann, bob = await house.user("ann@example.org"), await house.user("bob@example.org")
+        hers, rows.held = await house.bot(ann), (await house.bot(bob)).bot_id
+
+        async def ask_for_his() -> None:
+            with pytest.raises(Missing):
+                await house.hub.attach(house.watcher(ann, rows.held))
+
+        async with house.watching(ann, hers.bot_id) as follower, anyio.create_task_group() as group:
+            group.start_soon(ask_for_his)
+            await rows.asked.wait()
+            lost = await house.commit(hers, tells=False)
+            house.hub.missed()
+            await follower.until(hers.bot_id, lost.version)
+            rows.released.set()
 
 
 async def test_follower_of_one_bot_hears_of_no_other(house):
