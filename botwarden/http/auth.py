@@ -44,8 +44,8 @@ class Doorkeeper:
                 return
             if self._stopping.is_set():
                 raise Unavailable("The server is shutting down.")
-            _check_ids(scope)
             caller = await self._identify(ASGIConnection(scope))
+            _check_ids(scope)
             scope["user"] = caller
             scope["auth"] = caller.token_hash
             if _is_stream(scope):

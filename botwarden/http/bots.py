@@ -42,6 +42,9 @@ async def create_bot(
     request: Asked, data: JSONBody[NewBotBody], deps: NamedDependency[HttpDeps], once: NamedDependency[Once]
 ) -> Response[BotView]:
     """Make a bot; it is stopped. Every field that breaks a rule is named."""
+    known = await once.recall()
+    if known is not None:
+        return known.response()
     wish = await _checked(deps, msgspec.structs.asdict(data))
     made: list[BotState] = []
 
@@ -97,6 +100,9 @@ async def change_bot(
     Another strategy comes with its own default parameters. Symbol, venue and API key cannot be changed
     while the bot holds a position or an order is in flight (409).
     """
+    known = await once.recall()
+    if known is not None:
+        return known.response()
     user_id = request.user.user_id
     async with deps.database.read() as tx:
         planned = await bots.read_bot(tx, user_id, BotId(bot_id))

@@ -56,7 +56,10 @@ class Once:
         return answer
 
     async def recall(self) -> Answer | None:
-        """Return the answer of the first time, if there was one: before work that no transaction undoes."""
+        """Return the answer of the first time, if there was one.
+
+        Before work that no transaction undoes, and before looking at what may have changed since.
+        """
         if self._key is None:
             return None
         async with self._database.begin() as tx:

@@ -49,7 +49,7 @@ class Sessions:
         self._broadcast = broadcast
         self._clock = clock
         self._verified: OrderedDict[bytes, tuple[SessionUser, float]] = OrderedDict()
-        #: Grows with each revocation: a session that was read before one is not remembered after it.
+        #: Grows with each revocation: a session that was read before one is not believed after it.
         self._revocations = 0
 
     async def attend(self) -> None:
@@ -60,13 +60,7 @@ class Sessions:
     async def find(self, token: str) -> SessionUser | None:
         """Return whom the token stands for now. Raises `Unavailable`."""
         token_hash = hash_token(token)
-        known = self._remembered(token_hash)
-        if known is None:
-            revocations = self._revocations
-            async with self._database.read() as tx:
-                known = await users.find_session(tx, token_hash)
-            if known is not None and revocations == self._revocations:
-                self._remember(known)
+        known = self._remembered(token_hash) or await self._read(token_hash)
         if known is None or known.expires_at <= self._clock.now():
             return None
         return known
@@ -86,6 +80,18 @@ class Sessions:
         """Verify every token anew."""
         self._revocations += 1
         self._verified.clear()
+
+    async def _read(self, token_hash: bytes) -> SessionUser | None:
+        """Return the session and remember it; what a revocation may have overtaken is read again."""
+        revocations = None
+        known = None
+        while revocations != self._revocations:
+            revocations = self._revocations
+            async with self._database.read() as tx:
+                known = await users.find_session(tx, token_hash)
+        if known is not None:
+            self._remember(known)
+        return known
 
     def _remembered(self, token_hash: bytes) -> SessionUser | None:
         if not self._broadcast.connected:

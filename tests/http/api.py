@@ -1,7 +1,7 @@
 """The whole API on a real server, with the doors that it needs, and people who use it."""
 
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -175,9 +175,9 @@ def instrument(symbol: str) -> Instrument:
     )
 
 
-async def remember_symbols(cache: JsonCache) -> None:
+async def remember_symbols(cache: JsonCache, symbols: Collection[str]) -> None:
     """Keep a catalogue where another replica would have left it."""
-    listed = {symbol: instrument(symbol) for symbol in ("BTCUSDT", "ETHUSDT")}
+    listed = {symbol: instrument(symbol) for symbol in symbols}
     for venue in ("testnet", "live"):
         await cache.set(f"symbols:{venue}", listed, 600)
 
@@ -190,8 +190,12 @@ async def open_deps(
     *,
     paper: str = NOWHERE,
     paper_admin: PaperAccounts | None = None,
+    lists: Collection[str] = ("BTCUSDT", "ETHUSDT"),
 ) -> AsyncIterator[HttpDeps]:
-    """Open the doors to a database, a Redis and venues of which only `paper` may answer."""
+    """Open the doors to a database, a Redis and venues of which only `paper` may answer.
+
+    The others list the symbols `lists`.
+    """
 
     async def open_secret(api_key_id: ApiKeyId) -> Credentials:
         async with database.read() as tx:
@@ -208,7 +212,7 @@ async def open_deps(
     }
     exchange = BinanceExchange(venues, open_secret, clock)
     symbols = SymbolCatalogue(exchange, cache, clock)
-    await remember_symbols(cache)
+    await remember_symbols(cache, lists)
     for venue in (Venue.TESTNET, Venue.LIVE):
         await symbols.instruments(venue)
     async with anyio.create_task_group() as duties:

@@ -1,12 +1,15 @@
 """Accounts, tokens and passwords by the contract."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 
-from botwarden.http.tokens import hash_token
+from botwarden.http.tokens import Sessions, hash_token
 from botwarden.persistence import users
+from botwarden.persistence.database import Database, Transaction
 from tests.http.api import SETTINGS, bad_fields, open_api, open_deps, problem
 
 pytestmark = pytest.mark.anyio
@@ -205,3 +208,36 @@ async def test_token_is_dead_everywhere(api, token):
         while (await there.get("/auth/me")).status_code != 401:
             pass
         problem(await there.get("/bots"), 401)
+
+
+class Overtaken(Database):
+    """A database whose next answer is overtaken by what happens meanwhile."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        async with super().read() as tx:
+            yield tx
+        if (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            await meanwhile()
+
+
+async def test_token_revoked_while_it_is_looked_up_is_dead(database, redis_url):
+    """A session that was read just before it was ended opens nothing: no stream would hear of it later."""
+    overtaken = Overtaken(database.engine)
+    async with open_deps(overtaken, redis_url) as deps:
+        sessions = Sessions(overtaken, deps.broadcast, deps.clock)
+        async with database.begin() as tx:
+            ann = await users.create_user(tx, "ann@example.org", "no hash")
+            until = deps.clock.now() + timedelta(hours=1)
+            await users.create_session(tx, ann.id, hash_token("ann's"), until)
+
+        async def log_out() -> None:
+            async with database.begin() as tx:
+                await users.delete_session(tx, hash_token("ann's"))
+            await sessions.revoke([hash_token("ann's")])
+
+        overtaken.meanwhile = log_out
+        assert await sessions.find("ann's") is None

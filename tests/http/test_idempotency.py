@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from botwarden.persistence import bots
-from tests.http.api import bad_fields, bot_wish, problem
+from tests.http.api import bad_fields, bot_wish, open_api, open_deps, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +69,30 @@ async def test_first_attempt_that_runs_is_409(api, user, bot):
     problem(early, 409)
     assert int(early.headers["retry-after"]) >= 1
     assert (await user.client.post(path, headers=KEY)).status_code == 200
+
+
+async def test_answer_outlives_what_it_was_about(user, bot):
+    """A repeated request gets its first answer also when the bot is gone since, and its name's rule too."""
+    path = f"/bots/{bot['id']}"
+    first = await user.client.patch(path, json={"name": "another"}, headers=KEY)
+    assert first.status_code == 200
+    assert (await user.client.delete(path)).status_code == 204
+    again = await user.client.patch(path, json={"name": "another"}, headers=KEY)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert bad_fields(await user.client.patch(path, json={"name": ""}, headers=KEY)) == ["Idempotency-Key"]
+
+
+async def test_bot_that_was_made_is_answered_also_when_its_symbol_is_gone(own_api, database, redis_url):
+    """Whether a bot was made can be asked again when its venue no longer lists the symbol."""
+    member = await own_api.join()
+    wish = bot_wish(await member.store_key())
+    first = await member.client.post("/bots", json=wish, headers=KEY)
+    assert first.status_code == 201
+    async with open_deps(database, redis_url, lists=["ETHUSDT"]) as deps, open_api(deps) as api:
+        client = api.client(member.token)
+        assert bad_fields(await client.post("/bots", json=wish)) == ["symbol"]
+        again = await client.post("/bots", json=wish, headers=KEY)
+        assert (again.status_code, again.content) == (201, first.content)
 
 
 async def test_refusal_is_an_answer_too(user, bot):

@@ -79,3 +79,10 @@ async def test_nobody_can_write_anothers_trades(user, other_user, bot):
             answer = await member.client.post(path, json={"bot_id": bot["id"], "profit_loss": -1_000_000})
             assert answer.status_code in (404, 405)
     assert (await user.state(bot["id"]))["daily_pnl"] == 0
+
+
+@pytest.mark.parametrize("bot_id", ["1", "0", "-1", str(2**70)])
+async def test_nobody_learns_which_ids_there_can_be(api, bot_id):
+    """Who is not logged in is told the same of every id."""
+    answer = await api.client().get(f"/bots/{bot_id}")
+    assert problem(answer, 401) == problem(await api.client().get("/bots"), 401)
