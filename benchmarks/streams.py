@@ -128,6 +128,7 @@ async def serve(database_url: str, redis_url: str) -> None:
 
     server = uvicorn.Server(uvicorn.Config(app, interface="asgi3", lifespan="off", log_level="error"))
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     async with anyio.create_task_group() as group:
         group.start_soon(broadcast.run)
         group.start_soon(bare_word.run)

@@ -31,11 +31,11 @@ from botwarden.persistence.bots import LockWait
 from botwarden.persistence.database import Transaction
 from botwarden.persistence.errors import SecretUnreadable
 from botwarden.trading.bot import ApiKeyId, BotId, BotState, UserId, Venue
+from botwarden.trading.validation import name_errors
 
 _KEY = re.compile(r"[!-~]{1,256}", re.ASCII)
 _ASSET = re.compile(r"[A-Z0-9]{1,20}", re.ASCII)
 _LARGEST_BALANCE = Decimal("1E15")
-_LONGEST_LABEL = 100
 
 #: The paper exchange is asked while rows are locked: it has to be quick.
 _PAPER_WITHIN_S = 1.5
@@ -165,9 +165,7 @@ async def reset_paper_account(
 
 
 def _check(data: NewApiKey) -> None:
-    errors = []
-    if not data.label.strip() or len(data.label) > _LONGEST_LABEL:
-        errors.append(FieldError("label", f"must be 1 to {_LONGEST_LABEL} characters"))
+    errors = list(name_errors("label", data.label))
     errors.extend(
         FieldError(name, "must be 1 to 256 letters, digits and signs, without spaces")
         for name in ("api_key", "secret_key")

@@ -97,7 +97,7 @@ def _number(name: str, given: object) -> Decimal:
     number = Decimal(given)
     if not number.is_finite():
         raise FieldError(name, "must be finite")
-    if abs(number) >= _LARGEST:
+    if number.copy_abs() >= _LARGEST:
         raise FieldError(name, "is too large")
     if number != number.quantize(Decimal(1).scaleb(-_DECIMALS), context=BOOKS):
         raise FieldError(name, f"has more than {_DECIMALS} decimals")

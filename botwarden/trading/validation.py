@@ -3,6 +3,7 @@
 Every broken rule is named by its field, all of them at once.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,8 @@ _DECIMALS = 18
 
 _LONGEST_INTERVAL_S = 86_400
 _LONGEST_NAME = 100
+#: What ends a line, or moves the cursor of whoever reads it in a terminal or a log.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MOST_TRADES = 2_147_483_647
 
 
@@ -37,10 +40,16 @@ def config_errors(fields: Mapping[str, Any], *, instrument: Instrument | None) -
     ]
 
 
-def _naming_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:
-    name = fields.get("name") or ""
+def name_errors(field: str, name: str) -> Iterator[FieldError]:
+    """Yield what is wrong with a name that somebody gives to a thing of theirs."""
     if not 1 <= len(name) <= _LONGEST_NAME or not name.strip():
-        yield FieldError("name", f"must be 1 to {_LONGEST_NAME} characters")
+        yield FieldError(field, f"must be 1 to {_LONGEST_NAME} characters")
+    elif _CONTROL.search(name):
+        yield FieldError(field, "must be one line, without control characters")
+
+
+def _naming_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:
+    yield from name_errors("name", fields.get("name") or "")
     timeframe = fields.get("timeframe")
     if timeframe not in INTERVAL_SECONDS:
         yield FieldError("timeframe", f"must be one of {', '.join(INTERVAL_SECONDS)}")

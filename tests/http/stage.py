@@ -2,16 +2,13 @@
 
 import hashlib
 import random
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import httpx
-import uvicorn
 from httpx_sse import EventSource, aconnect_sse
 from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
@@ -24,6 +21,7 @@ from botwarden.exchange.symbols import SymbolCatalogue
 from botwarden.exchange.venues import VenueUrls
 from botwarden.http import docs, live
 from botwarden.http.live import LiveHalf
+from botwarden.http.server import ApiServer
 from botwarden.persistence import users
 from botwarden.persistence.broadcast import Broadcast
 from botwarden.persistence.cache import JsonCache
@@ -71,7 +69,7 @@ class Porter(AbstractAuthenticationMiddleware):
 class Stage:
     """A running server, and a house of users on the same database."""
 
-    def __init__(self, house: House, doors: Doors, server: uvicorn.Server, origin: str) -> None:
+    def __init__(self, house: House, doors: Doors, server: ApiServer, origin: str) -> None:
         self.house = house
         self.doors = doors
         self.server = server
@@ -153,20 +151,12 @@ async def open_stage(
             openapi_config=docs.openapi_config(),
         )
         app.state.doors = doors
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3))
-        listener = socket.create_server(("127.0.0.1", 0))
+        server = ApiServer(app, host="127.0.0.1", port=0)
         house = House(database, doors.broadcast, half.hub, doors.stopping, redis_url, statements)
         group.start_soon(doors.broadcast.run)
-        group.start_soon(server.serve, [listener])
-        yield Stage(house, doors, server, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        group.start_soon(server.serve)
+        yield Stage(house, doors, server, await server.address())
         doors.stopping.set()
-        server.should_exit = True
-        await _ended(server)
+        with anyio.fail_after(10):
+            await server.stop()
         group.cancel_scope.cancel()
-
-
-async def _ended(server: uvicorn.Server) -> None:
-    """Wait until the server has run its shutdown: its lifespan task answers last."""
-    with anyio.fail_after(10):
-        while server.lifespan.shutdown_event is None or not server.lifespan.shutdown_event.is_set():
-            await anyio.lowlevel.checkpoint()

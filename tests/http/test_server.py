@@ -47,6 +47,29 @@ async def test_application_that_does_not_start_is_said():
         await server.address()
 
 
+async def test_answers_wait_for_no_acknowledgement():
+    """What is written leaves at once: a body does not wait until its client has acknowledged the headers."""
+    options: list[int] = []
+
+    async def app(scope, receive, send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            return
+        line = receive.__self__.transport.get_extra_info("socket")
+        options.append(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    server = ApiServer(app, host="127.0.0.1", port=0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(server.serve)
+        async with httpx.AsyncClient() as client:
+            await client.get(await server.address())
+        await server.stop()
+    assert options == [1]
+
+
 async def test_server_ends_and_takes_nobody_in(database, redis_url):
     """After `stop` the port answers nobody, and `serve` has returned."""
     async with open_deps(database, redis_url) as deps:
