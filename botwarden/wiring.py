@@ -5,6 +5,7 @@ command needs that reads the same database and venues. Whatever is opened here i
 """
 
 import gc
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -111,9 +112,13 @@ def secret_opener(database: Database, vault: Vault) -> OpenSecret:
 
 
 async def run(
-    settings: Settings, *, on_ready: Callable[[str], Awaitable[None]], stopping: anyio.Event
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[str], Awaitable[None]],
+    stopping: anyio.Event,
 ) -> None:
-    """Run one replica until `stopping` is set: the API answers first, then the bots are taken up."""
+    """Run one replica until `stopping` is set."""
     async with (
         attached(settings) as backend,
         _api_database(settings) as api_database,
@@ -131,7 +136,7 @@ async def run(
         )
         await backend.broadcast.on_wake(lambda bot_ids: warden.tell(RowsWritten(bot_ids=bot_ids)))
         app = create_app(http_deps(backend, api_database, paper_admin, stopping))
-        server = ApiServer(app, host=settings.host, port=settings.port)
+        server = ApiServer(app, listener)
         _tune_collector()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve)

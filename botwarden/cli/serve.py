@@ -1,6 +1,7 @@
 """`botwarden serve`: one replica for production, over your PostgreSQL and Redis."""
 
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import anyio
 import click
 
 from botwarden import logs
+from botwarden.http.server import take_address
 from botwarden.persistence.database import Database
 from botwarden.persistence.installation import read_setting
 from botwarden.persistence.migrate import current, head
@@ -28,8 +30,9 @@ def command(**words: Any) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    await _require_head(settings)
-    await until_signalled(settings, _tell)
+    with take_address(settings.host, settings.port) as listener:
+        await _require_head(settings)
+        await until_signalled(settings, listener, _tell)
 
 
 async def _tell(address: str) -> None:
@@ -52,14 +55,16 @@ async def _require_head(settings: Settings) -> None:
         raise click.ClickException("The database has synchronous_commit = off: commits could be lost.")
 
 
-async def until_signalled(settings: Settings, on_ready: Callable[[str], Awaitable[None]]) -> None:
+async def until_signalled(
+    settings: Settings, listener: socket.socket, on_ready: Callable[[str], Awaitable[None]]
+) -> None:
     """Run a replica until the process is told to end."""
     stopping = anyio.Event()
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
 
             async def replica() -> None:
-                await run(settings, on_ready=on_ready, stopping=stopping)
+                await run(settings, listener, on_ready=on_ready, stopping=stopping)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(replica)

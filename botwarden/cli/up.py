@@ -17,6 +17,7 @@ from botwarden.cli.demo_account import DemoAccount, find_or_make_demo_account, s
 from botwarden.cli.serve import until_signalled
 from botwarden.errors import Unavailable
 from botwarden.exchange.paper.admin import PaperAdmin
+from botwarden.http.server import take_address
 from botwarden.persistence.embedded.failures import EmbeddedFailure
 from botwarden.persistence.embedded.leash import Service
 from botwarden.persistence.embedded.places import claim_data_dir, write_private
@@ -73,6 +74,7 @@ async def _up(settings: Settings) -> None:
         paper_url=f"http://127.0.0.1:{paper_port}",
     )
     async with AsyncExitStack() as stack:
+        listener = stack.enter_context(take_address(settings.host, settings.port))
         servers = await stack.enter_async_context(
             EmbeddedServers.start(
                 base, extra=[_paper_exchange(settings, base, paper_port)], report=click.echo
@@ -88,7 +90,7 @@ async def _up(settings: Settings) -> None:
         await _paper_is_ready(settings)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(_end_with_servers, servers)
-        await until_signalled(settings, lambda address: _welcome(settings, address))
+        await until_signalled(settings, listener, lambda address: _welcome(settings, address))
         tasks.cancel_scope.cancel()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import uvicorn
 
+from botwarden.errors import Refused
 from botwarden.http.access_log import AccessLog
 
 #: A net below `stopping`: what still runs is cut off after this.
@@ -38,16 +39,36 @@ class _Server(uvicorn.Server):
             self.answers.set()
 
 
+class NoAddress(Refused):
+    """The address is not to be had."""
+
+
+def take_address(host: str, port: int) -> socket.socket:
+    """Take an address for a server; port 0 takes a free one. Nobody is let in before it serves.
+
+    Raises:
+        NoAddress: it is in use, or not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted connections inherit it. asyncio sets it only on those whose protocol number is told, and
+        # without it a body waits for the client's delayed acknowledgement of its headers (40 ms).
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise NoAddress(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+    return listener
+
+
 class ApiServer:
     """One listening socket and the application behind it."""
 
-    def __init__(self, app: Any, *, host: str, port: int) -> None:
-        """Take the address; port 0 takes a free one. Raises `OSError` when it is not to be had."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=2048)
-        # Accepted connections inherit it. The event loop sets it only on those whose protocol number is
-        # told, and without it a body waits for the client's delayed acknowledgement of its headers (40 ms).
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, app: Any, listener: socket.socket) -> None:
+        """Serve at an address that was taken; it is given back at the end."""
+        self._listener = listener
         self._server = _Server(
             uvicorn.Config(
                 AccessLog(app),

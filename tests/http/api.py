@@ -19,7 +19,7 @@ from botwarden.exchange.symbols import SymbolCatalogue
 from botwarden.exchange.venues import VenueUrls
 from botwarden.http.app import create_app
 from botwarden.http.dependencies import HttpDeps, HttpSettings, PaperAccounts
-from botwarden.http.server import ApiServer
+from botwarden.http.server import ApiServer, take_address
 from botwarden.http.tokens import hash_token, new_token
 from botwarden.persistence import api_keys, bots, users
 from botwarden.persistence.broadcast import Broadcast
@@ -238,7 +238,7 @@ async def open_deps(
 @asynccontextmanager
 async def open_api(deps: HttpDeps) -> AsyncIterator[Api]:
     """Serve the whole API on a free port until the end."""
-    server = ApiServer(create_app(deps), host="127.0.0.1", port=0)
+    server = ApiServer(create_app(deps), take_address("127.0.0.1", 0))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         with anyio.fail_after(10):

@@ -21,7 +21,7 @@ from botwarden.exchange.symbols import SymbolCatalogue
 from botwarden.exchange.venues import VenueUrls
 from botwarden.http import docs, live
 from botwarden.http.live import LiveHalf
-from botwarden.http.server import ApiServer
+from botwarden.http.server import ApiServer, take_address
 from botwarden.persistence import users
 from botwarden.persistence.broadcast import Broadcast
 from botwarden.persistence.cache import JsonCache
@@ -151,7 +151,7 @@ async def open_stage(
             openapi_config=docs.openapi_config(),
         )
         app.state.doors = doors
-        server = ApiServer(app, host="127.0.0.1", port=0)
+        server = ApiServer(app, take_address("127.0.0.1", 0))
         house = House(database, doors.broadcast, half.hub, doors.stopping, redis_url, statements)
         group.start_soon(doors.broadcast.run)
         group.start_soon(server.serve)

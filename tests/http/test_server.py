@@ -9,7 +9,7 @@ import structlog
 from httpx_sse import aconnect_sse
 
 from botwarden.http.app import create_app
-from botwarden.http.server import ApiServer
+from botwarden.http.server import ApiServer, NoAddress, take_address
 from tests.http.api import BASE, open_deps
 
 pytestmark = pytest.mark.anyio
@@ -27,10 +27,14 @@ async def test_open_stream_does_not_hold_the_server(own_api):
     assert events[-1] == "bye"
 
 
-async def test_port_in_use_is_said_at_once():
-    """A port that is taken is an error of the one who starts, before anything runs."""
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        ApiServer(None, host="127.0.0.1", port=taken.getsockname()[1])
+@pytest.mark.parametrize("host", ["127.0.0.1", "203.0.113.1", "no such host", "::ffff"])
+async def test_address_that_is_not_to_be_had_is_said_at_once(host):
+    """An address that is taken, or nobody's, is an error of the one who starts, before anything runs."""
+    with take_address("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(NoAddress, match=f"Cannot listen on {host} port {port}: "):
+            take_address(host, port)
 
 
 async def test_application_that_does_not_start_is_said():
@@ -40,7 +44,7 @@ async def test_application_that_does_not_start_is_said():
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no"})
 
-    server = ApiServer(broken, host="127.0.0.1", port=0)
+    server = ApiServer(broken, take_address("127.0.0.1", 0))
     with pytest.raises(RuntimeError, match="did not start"):
         await server.serve()
     with pytest.raises(RuntimeError, match="did not start"):
@@ -61,7 +65,7 @@ async def test_answers_wait_for_no_acknowledgement():
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    server = ApiServer(app, host="127.0.0.1", port=0)
+    server = ApiServer(app, take_address("127.0.0.1", 0))
     async with anyio.create_task_group() as group:
         group.start_soon(server.serve)
         async with httpx.AsyncClient() as client:
@@ -73,7 +77,7 @@ async def test_answers_wait_for_no_acknowledgement():
 async def test_server_ends_and_takes_nobody_in(database, redis_url):
     """After `stop` the port answers nobody, and `serve` has returned."""
     async with open_deps(database, redis_url) as deps:
-        server = ApiServer(create_app(deps), host="127.0.0.1", port=0)
+        server = ApiServer(create_app(deps), take_address("127.0.0.1", 0))
         with anyio.fail_after(15):
             async with anyio.create_task_group() as group:
                 group.start_soon(server.serve)
