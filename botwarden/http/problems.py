@@ -142,8 +142,18 @@ def _field(found: dict[str, Any]) -> FieldError:
     name = str(found.get("key") or found.get("source") or "?")
     if name == "data":
         return FieldError("body", "must be a JSON object")
-    return FieldError(name, str(found.get("message") or "is not valid"))
+    message = str(found.get("message") or "is not valid")
+    return FieldError(
+        name, next((words for start, words in _PLAINLY.items() if message.startswith(start)), message)
+    )
 
+
+#: How the framework's reader begins what it says about a value, and how we say it.
+_PLAINLY = {
+    "Expected `bool`": "must be true or false",
+    "Expected `int`": "must be a whole number",
+    "Invalid enum value": "is none of the values that it can have",
+}
 
 _OWN_WORDS = {
     404: "There is nothing at this address.",

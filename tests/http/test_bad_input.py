@@ -223,3 +223,17 @@ async def test_odd_numbers_of_a_query_are_refused_by_name(user, bot, path, name,
     """A number out of bounds is 422, and says which."""
     answer = await user.client.get(path.format(bot["id"]), params={name: number})
     assert [it["field"] for it in problem(answer, 422)["errors"]] == [name]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "message"),
+    [
+        ("/bots/stop-all", {"close_positions": "maybe"}, "must be true or false"),
+        ("/symbols", {"venue": "mars"}, "is none of the values that it can have"),
+        ("/bots", {"limit": "x"}, "must be a whole number"),
+    ],
+)
+async def test_wrong_query_is_explained_in_plain_words(user, path, params, message):
+    """Nobody needs to know our types to understand what was wrong."""
+    answer = await user.client.request("POST" if path.endswith("all") else "GET", path, params=params)
+    assert problem(answer, 422)["errors"] == [{"field": next(iter(params)), "message": message}]
