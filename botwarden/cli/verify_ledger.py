@@ -27,14 +27,20 @@ PAUSE_S = 2.0
 #: A venue's limits are those of its minutes, so after two of them there is room.
 PATIENCE_S = 120.0
 
+#: Settings without which there are no books, or no way to those of the exchange.
+NEEDED = ("database_url", "redis_url", "secret_key")
+
 T = TypeVar("T")
 
 
 @click.command()
 def command() -> None:
     """Hold every order and fill against the exchange account's own records; exit 0 when nothing differs."""
-    console = Console()
-    differences = asyncio.run(_verify(Settings.from_environment(), console))
+    console, settings = Console(), Settings.from_environment()
+    if missing := [it for it in NEEDED if not getattr(settings, it)]:
+        names = ", ".join(f"BOTWARDEN_{it.upper()}" for it in missing)
+        raise click.ClickException(f"There are no books to verify: run `botwarden up`, or set {names}.")
+    differences = asyncio.run(_verify(settings, console))
     for difference in differences:
         console.print(f"[red]DIFFERENCE[/red] {difference}", highlight=False)
     console.print("No difference." if not differences else f"{len(differences)} differences.")
