@@ -68,8 +68,7 @@ class LockWait(msgspec.Struct, frozen=True, kw_only=True):
 
     within_s: float = 2.0
     first_s: float = 0.005
-    #: Short, so that whoever waits among many who do not gets many chances.
-    longest_s: float = 0.03
+    longest_s: float = 0.1
 
     def delays(self, rng: random.Random) -> Iterator[float]:
         """Yield growing, jittered delays that add up to at most `within_s`."""
