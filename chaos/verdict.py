@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from botwarden.cli.verify_ledger import patiently
+from botwarden.cli.account_records import patiently
 from botwarden.persistence import replica_view
 from botwarden.persistence.installation import read_tag
 from botwarden.trading.bot import ApiKeyId, Venue

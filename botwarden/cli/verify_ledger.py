@@ -1,41 +1,41 @@
 """`botwarden verify-ledger`: our books held against the exchange accounts' own records."""
 
 import asyncio
-import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import click
 from rich.console import Console
 
-from botwarden.errors import Unavailable
-from botwarden.exchange.port import Account, AccountTrade, Exchange, Found
+from botwarden.cli.account_records import PAUSE_S, patiently, read_balances, read_orders
+from botwarden.exchange.port import Exchange
 from botwarden.persistence.database import Database
 from botwarden.persistence.installation import read_tag
-from botwarden.persistence.ledger import TradedAccount, read_booked_orders, read_books, read_traded_accounts
+from botwarden.persistence.ledger import (
+    TradedAccount,
+    read_booked_elsewhere,
+    read_booked_orders,
+    read_books,
+    read_positions,
+    read_traded_accounts,
+)
 from botwarden.settings import Settings
+from botwarden.trading.bot import ApiKeyId
+from botwarden.trading.holdings import Holding, Position, holdings, steady
 from botwarden.trading.ledger import Comparison, VenueOrder, compare_books, compare_orders
-from botwarden.trading.orders import Fill
 from botwarden.wiring import Backend, attached
 
-#: A running bot trades while the books are compared: only what differs each time is a difference.
+#: A running bot trades while the accounts are read: only what differs each time is a difference.
 LOOKS = 3
-PAUSE_S = 2.0
-
-#: A venue's limits are those of its minutes, so after two of them there is room.
-PATIENCE_S = 120.0
 
 #: Settings without which there are no books, or no way to those of the exchange.
 NEEDED = ("database_url", "redis_url", "secret_key")
 
-T = TypeVar("T")
-
 
 @click.command()
 def command() -> None:
-    """Hold every order and fill against the exchange account's own records; exit 0 when nothing differs."""
+    """Hold every order, fill and balance against the exchange's records; exit 0 when nothing differs."""
     console, settings = Console(), Settings.from_environment()
     if missing := [it for it in NEEDED if not getattr(settings, it)]:
         names = ", ".join(f"BOTWARDEN_{it.upper()}" for it in missing)
@@ -47,93 +47,99 @@ def command() -> None:
     raise SystemExit(1 if differences else 0)
 
 
+class KeyResult(NamedTuple):
+    """What one look at one key's account has found."""
+
+    name: str
+    orders: Mapping[str, Comparison]
+    holdings: Sequence[Holding]
+    #: Whether nothing moved while the account was read, so that what is foreign is known to the last digit.
+    was_quiet: bool
+
+    @property
+    def differences(self) -> list[str]:
+        """Each difference as a line that stays the same for as long as the difference does."""
+        wrong = [text for comparison in self.orders.values() for text in comparison.differences]
+        short = [it.asset for it in self.holdings if it.is_short]
+        return wrong + [f"{self.name}: bots hold more {asset} than the account has" for asset in short]
+
+
 async def _verify(settings: Settings, console: Console) -> Sequence[str]:
     async with attached(settings) as backend:
         differences: list[str] = []
         for look in range(LOOKS):
-            found = await _look(backend, console, tell=look == 0)
+            found = await _look_at_accounts(backend, console, tell=look == 0)
             differences = [text for text in found if look == 0 or text in differences]
             if not differences:
                 break
             await asyncio.sleep(
                 PAUSE_S
             )  # Trading goes on meanwhile: what was only under way is settled then.
-        return differences
+        async with backend.database.begin() as tx:
+            books = compare_books(await read_books(tx))
+        console.print(f"{books.compared} bots: counters and positions compared")
+        return [*differences, *books.differences]
 
 
-async def _look(backend: Backend, console: Console, *, tell: bool) -> list[str]:
+async def _look_at_accounts(backend: Backend, console: Console, *, tell: bool) -> list[str]:
     differences: list[str] = []
     async with backend.database.read() as tx:
-        accounts = await read_traded_accounts(tx)
+        traded = await read_traded_accounts(tx)
     with console.status("Comparing ...") as status:
-        for number, account in enumerate(accounts, 1):
-            status.update(f"{account.symbol} of key {account.api_key_id} ({number} of {len(accounts)})")
-            result = await _compare_account(backend.database, backend.exchange, account)
+        for (venue, api_key_id), accounts in groupby(traded, lambda it: (it.venue, it.api_key_id)):
+            status.update(f"{venue} key {api_key_id}")
+            result = await compare_key(backend.database, backend.exchange, list(accounts))
             differences.extend(result.differences)
             if tell:
-                _tell(console, account, result)
-    async with backend.database.begin() as tx:
-        books = compare_books(await read_books(tx))
-    if tell:
-        console.print(f"{books.compared} bots: counters and positions compared")
-    return [*differences, *books.differences]
+                _tell(console, result)
+    return differences
 
 
-def _tell(console: Console, account: TradedAccount, result: Comparison) -> None:
-    name = f"{account.venue} key {account.api_key_id} {account.symbol}"
-    extra = f", {len(result.in_flight)} in flight" if result.in_flight else ""
-    console.print(f"{name}: {result.compared} orders compared{extra}", highlight=False)
-    for foreign in result.foreign:
-        console.print(f"  foreign: {foreign}", highlight=False)
+def _tell(console: Console, result: KeyResult) -> None:
+    for symbol, orders in result.orders.items():
+        extra = f", {len(orders.in_flight)} in flight" if orders.in_flight else ""
+        console.print(f"{result.name} {symbol}: {orders.compared} orders compared{extra}", highlight=False)
+        for foreign in orders.foreign:
+            console.print(f"  foreign: {foreign}", highlight=False)
+    for it in result.holdings:
+        console.print(
+            f"{result.name} {it.asset}: {it.present:f}, of bots {it.held_by_bots:f}", highlight=False
+        )
+        if result.was_quiet and it.foreign:
+            console.print(f"  foreign: {it.foreign:+f} by no order on these symbols", highlight=False)
 
 
-async def _compare_account(database: Database, exchange: Exchange, traded: TradedAccount) -> Comparison:
-    account = await exchange.account(traded.venue, traded.api_key_id)
+async def compare_key(database: Database, exchange: Exchange, accounts: Sequence[TradedAccount]) -> KeyResult:
+    """Compare everything that bots have traded with one key; the accounts differ in their symbols only."""
+    venue, api_key_id = accounts[0].venue, accounts[0].api_key_id
+    listed = await patiently(exchange.market(venue).instruments)
+    account = await exchange.account(venue, api_key_id)
     try:
-        theirs = await _read_account(account, traded.symbol)
+        before = await _positions(database, api_key_id)
+        present = await read_balances(account)
+        held = steady(before, await _positions(database, api_key_id))
+        theirs = {it.symbol: await read_orders(account, it.symbol) for it in accounts}
+        was_quiet = present == await read_balances(account)
     finally:
         await account.close()
+    return KeyResult(
+        name=f"{venue} key {api_key_id}",
+        orders={it.symbol: await _compare_orders(database, it, theirs[it.symbol]) for it in accounts},
+        holdings=holdings(listed, present, theirs, held),
+        was_quiet=was_quiet,
+    )
+
+
+async def _positions(database: Database, api_key_id: ApiKeyId) -> Sequence[Position]:
+    async with database.read() as tx:
+        return await read_positions(tx, api_key_id)
+
+
+async def _compare_orders(
+    database: Database, account: TradedAccount, theirs: Sequence[VenueOrder]
+) -> Comparison:
     async with database.begin() as tx:
-        ours = await read_booked_orders(tx, traded)
+        ours = await read_booked_orders(tx, account)
+        elsewhere = await read_booked_elsewhere(tx, account)
         tag = await read_tag(tx)
-    return compare_orders(ours, theirs, tag=tag)
-
-
-async def patiently(ask: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
-    """Return the answer of an exchange that may be away for a moment, or have no room for another request."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return await ask()
-        except Unavailable:
-            if time.monotonic() > give_up_at:
-                raise
-            await asyncio.sleep(PAUSE_S)  # The venue's minute turns, or its server comes back.
-
-
-async def _read_account(account: Account, symbol: str) -> list[VenueOrder]:
-    orders: list[Found] = []
-    last = 0
-    while page := await patiently(partial(account.orders_since, symbol, last)):
-        orders.extend(page)
-        last = page[-1].venue_order_id
-    trades: list[AccountTrade] = []
-    last = 0
-    while batch := await patiently(partial(account.trades_since, symbol, last)):
-        trades.extend(batch)
-        last = batch[-1].fill.venue_trade_id
-    fills: dict[int, list[Fill]] = defaultdict(list)
-    for trade in trades:
-        fills[trade.venue_order_id].append(trade.fill)
-    return [
-        VenueOrder(
-            venue_order_id=order.venue_order_id,
-            client_order_id=order.client_order_id,
-            symbol=order.symbol,
-            side=order.side,
-            executed_base=order.executed_base,
-            executed_quote=order.executed_quote,
-            fills=tuple(fills[order.venue_order_id]),
-        )
-        for order in orders
-    ]
+    return compare_orders(ours, theirs, tag=tag, elsewhere=elsewhere)

@@ -9,8 +9,9 @@ from sqlalchemy import Row, select, text
 
 from botwarden.persistence.database import Transaction
 from botwarden.persistence.order_tables import fills, orders
-from botwarden.persistence.tables import api_keys, bot_configs
+from botwarden.persistence.tables import api_keys, bot_configs, bot_states
 from botwarden.trading.bot import ApiKeyId, BotId, Venue
+from botwarden.trading.holdings import Position
 from botwarden.trading.ledger import BookedOrder, BotBooks
 from botwarden.trading.orders import Fill, OrderStatus, OrderType, Side
 
@@ -36,6 +37,41 @@ async def read_traded_accounts(tx: Transaction) -> list[TradedAccount]:
     return [
         TradedAccount(api_key_id=ApiKeyId(row.id), venue=Venue(row.venue), symbol=row.symbol) for row in rows
     ]
+
+
+async def read_positions(tx: Transaction, api_key_id: ApiKeyId) -> Sequence[Position]:
+    """Return what the key's bots hold, but for those with an open order: that may have sold it already."""
+    rows = await tx.execute(
+        select(
+            bot_states.c.bot_id,
+            bot_states.c.version,
+            bot_configs.c.symbol,
+            bot_states.c.current_position_size_coins,
+        )
+        .join(bot_configs, bot_configs.c.id == bot_states.c.bot_id)
+        .where(
+            bot_configs.c.api_key_id == api_key_id,
+            bot_states.c.in_position,
+            bot_states.c.open_order_number.is_(None),
+        )
+        .order_by(bot_states.c.bot_id)
+    )
+    return [
+        Position(bot_id=BotId(bot), version=version, symbol=symbol, held_base=held)
+        for bot, version, symbol, held in rows
+    ]
+
+
+async def read_booked_elsewhere(tx: Transaction, account: TradedAccount) -> list[BookedOrder]:
+    """Return the orders on the symbol that were made with other keys of the venue, without their fills."""
+    found = await tx.execute(
+        select(orders).where(
+            orders.c.venue == account.venue,
+            orders.c.symbol == account.symbol,
+            orders.c.api_key_id != account.api_key_id,
+        )
+    )
+    return [_order(row, ()) for row in found]
 
 
 async def read_booked_orders(tx: Transaction, account: TradedAccount) -> list[BookedOrder]:

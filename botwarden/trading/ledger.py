@@ -76,9 +76,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: tuple[str, ...] = ()
 
 
-def compare_orders(ours: Sequence[BookedOrder], theirs: Sequence[VenueOrder], *, tag: str) -> Comparison:
-    """Compare the orders of one account and symbol, fill by fill."""
-    known = {venue_id for order in ours for venue_id in _venue_ids(order)}
+def compare_orders(
+    ours: Sequence[BookedOrder],
+    theirs: Sequence[VenueOrder],
+    *,
+    tag: str,
+    elsewhere: Iterable[BookedOrder] = (),
+) -> Comparison:
+    """Compare the orders of one account and symbol, fill by fill.
+
+    `elsewhere` are orders that we have booked under other keys: an account may have several, and shows the
+    orders of all of them to each.
+    """
+    known = {venue_id for order in (*ours, *elsewhere) for venue_id in _venue_ids(order)}
     by_client_id: dict[str, list[VenueOrder]] = {}
     for venue_order in theirs:
         by_client_id.setdefault(venue_order.client_order_id, []).append(venue_order)

@@ -5,9 +5,10 @@ house ──begin──▶ life: database pool, adapter, actor system ──door
   └── owner, prices, time, and a look at the rows and at the venue's own records
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -36,6 +37,9 @@ from tests.persistence.examples import VAULT, new_bot, rows
 
 #: Below the stop-loss of a position that was bought at `PRICE`, and still below after a small spread.
 CRASHED_PRICE = "62000"
+
+#: What the venue gives to a new account.
+OPENED_WITH = {"USDT": "100000"}
 
 #: How far time moves between two looks.
 GLIMPSE_S = 0.1
@@ -175,17 +179,22 @@ class House:
         finally:
             await account.close()
 
-    async def check_books(self, life: Life) -> None:
-        """Hold our books against the venue's, counters against trades, and versions against the trail."""
-        differences: list[str] = []
+    async def check_books(self, life: Life, *, short: Sequence[str] = (), **paid_in: str) -> None:
+        """Hold our books against the venue's, counters against trades, and versions against the trail.
+
+        `paid_in` is what others have paid into the account, or taken out of it, by asset; of those in `short`
+        bots hold more than there is.
+        """
         async with self.database.read() as tx:
             accounts = await read_traded_accounts(tx)
-        for account in accounts:
-            result = await verify_ledger._compare_account(self.database, life.exchange, account)
-            differences.extend([*result.differences, *result.foreign, *result.in_flight])
+        result = await verify_ledger.compare_key(self.database, life.exchange, accounts)
         async with self.database.begin() as tx:
-            differences.extend(compare_books(await read_books(tx)).differences)
-        assert not differences
+            books = compare_books(await read_books(tx))
+        missing = [f"{result.name}: bots hold more {asset} than the account has" for asset in short]
+        assert [*result.differences, *books.differences] == missing
+        assert not [text for it in result.orders.values() for text in (*it.foreign, *it.in_flight)]
+        foreign = {it.asset: it.foreign for it in result.holdings if it.foreign}
+        assert foreign == {asset: Decimal(amount) for asset, amount in (OPENED_WITH | paid_in).items()}
         assert not await rows(self.database, _GAPS_IN_VERSIONS)
 
 

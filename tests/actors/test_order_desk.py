@@ -153,7 +153,7 @@ async def test_a_sale_never_exceeds_what_is_free(house):
     assert orders[1].quantity_base == held.quantize(Decimal("0.00001"), rounding="ROUND_DOWN")
     assert orders[2].quantity_base < held - Decimal("0.0005") + Decimal("0.00001")
     assert state.current_position_size_coins == held - orders[2].quantity_base
-    await house.check_books(life)
+    await house.check_books(life, short=["BTC"], BTC="-0.0005")
 
 
 async def test_a_close_request_is_carried_out_once(house):

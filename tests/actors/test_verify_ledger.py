@@ -2,7 +2,7 @@
 
 import pytest
 
-from botwarden.cli import verify_ledger
+from botwarden.cli import account_records
 from botwarden.errors import Unavailable
 
 pytestmark = pytest.mark.anyio
@@ -14,7 +14,7 @@ async def test_an_exchange_that_does_not_answer_is_asked_again(house, monkeypatc
     life = await house.begin()
     await house.holding(life)
     # The real pause, shortened: the command has no clock of its own to move.
-    monkeypatch.setattr(verify_ledger, "PAUSE_S", 0.0)
+    monkeypatch.setattr(account_records, "PAUSE_S", 0.0)
     failed = house.world.fault(on=path, executes="no", answer="html", status=503, times=2)
     await house.check_books(life)
     assert failed.counts["done"] == 2
@@ -25,7 +25,7 @@ async def test_an_exchange_that_stays_away_ends_the_comparison(house, monkeypatc
     life = await house.begin()
     await house.holding(life)
     # The real patience, at its end from the start.
-    monkeypatch.setattr(verify_ledger, "PATIENCE_S", -1.0)
+    monkeypatch.setattr(account_records, "PATIENCE_S", -1.0)
     house.world.fault(on="GET allOrders", executes="no", answer="html", status=503, times=None)
     with pytest.raises(Unavailable):
         await house.check_books(life)
