@@ -92,6 +92,8 @@ class BotActor(Actor[BotMessage]):
         self._hearing = Hearing()
         self._mark_written_at = 0.0
         self._tick_every_s: int | None = None
+        #: Taken up amid its work: the next evaluation need not wait for a tick of ours.
+        self._is_due = True
         #: Number of the open order that the desk was last told about.
         self._attending: int | None = None
         self._gone = False
@@ -180,6 +182,7 @@ class BotActor(Actor[BotMessage]):
             if status in SURROUNDINGS:
                 await self._apply(Recovered(status=status, at=self._now()))
             await self._adopt()
+            await self._evaluate_if_due()
 
     async def _reload(self) -> None:
         match await self._cached.read():
@@ -204,8 +207,15 @@ class BotActor(Actor[BotMessage]):
     async def _adopt(self) -> None:
         """Feed and desk are there: stopped → pending → running."""
         while self._state().is_active and self._state().status in (Status.STOPPED, Status.PENDING):
+            self._is_due = False
             if await self._apply(Adopted(at=self._now())) is not Result.COMMITTED:
                 return
+
+    async def _evaluate_if_due(self) -> None:
+        """Evaluate once when feed and desk are there for the first time; from then on at each tick."""
+        if self._is_due and self._state().is_active and self._engagement.price is not None:
+            self._is_due = False
+            await self._evaluate(self._engagement.price)
 
     async def _evaluate(self, price: Decimal) -> None:
         """Decide upon what the strategy has said; it is kept until there was a state to decide it in."""

@@ -1,11 +1,15 @@
 """Who is overdue, and who is not expected any more."""
 
+from datetime import timedelta
+
+import anyio
 import pytest
 
 from botwarden.actors.progress import OVERDUE_INTERVALS, Forget, Ran
 from botwarden.trading.bot import BotId, Status
 from botwarden.trading.decisions import StopRequested
-from tests.actors.house import House
+from tests.actors.house import PATIENCE_S, House
+from tests.persistence.examples import rows
 
 pytestmark = pytest.mark.anyio
 
@@ -49,3 +53,20 @@ async def test_a_stopped_bot_is_not_expected(house, capsys):
     await house.until(bot, lambda state: state.status == Status.STOPPED)
     await pass_intervals(house)
     assert overdue(capsys) == 0
+
+
+async def test_a_bot_that_is_taken_up_amid_its_work_is_evaluated_at_once(house):
+    """Whoever takes a bot over need not wait for its interval: prices are there, so limits are looked at."""
+    first = await house.begin()
+    bot = await house.running(first, check_interval_seconds=86_400)
+    await first.crash()
+    await house.begin()
+    taken_at = house.world.clock.now()
+    await house.until(bot, lambda state: state.status == Status.WAITING_NO_SIGNAL, passing=True)
+    with anyio.fail_after(PATIENCE_S):
+        while not (ran := await rows(house.database, _LAST_RUN, bot=bot.config.id)):
+            await house.pass_time(0.5)
+    assert taken_at <= ran[0].last_run_at < taken_at + timedelta(hours=1)
+
+
+_LAST_RUN = "SELECT last_run_at FROM bot_progress WHERE bot_id = :bot AND last_run_at IS NOT NULL"
