@@ -35,6 +35,9 @@ from botwarden.runtime import Actor, Ref
 BEAT_EVERY_S = 1.0
 BALANCE_EVERY_S = 0.5
 
+#: A death that is due before the next look is looked at this much later than it is due.
+MOMENT_S = 0.02
+
 #: A replica whose own last beat is older than this stops its bots: one second before its time to live ends.
 STEP_DOWN_AFTER_S = 4.0
 
@@ -172,6 +175,8 @@ class SlotKeeperActor(Actor[_Message]):
             balance = await read_balance(tx, replica_id)
         if self._standing.replica_id != replica_id:
             return
+        if balance.next_death_s < BALANCE_EVERY_S:
+            self.context.start_timer("death", _Balance(), after_s=max(balance.next_death_s, 0.0) + MOMENT_S)
         wanted = wanted_slots(balance.live, replica_id)
         self._let_go(bots, self._standing.slots - balance.held)
         self._hand_over(bots, replica_id, balance.held - wanted - self._leaving)

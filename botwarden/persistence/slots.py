@@ -48,6 +48,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     takeable: frozenset[int]
     #: Slots that the database counts as the asker's.
     held: frozenset[int]
+    #: In how many seconds the next of the living is dead, unless it beats until then.
+    next_death_s: float
 
 
 async def register_replica(tx: Transaction, name: str) -> int:
@@ -89,12 +91,13 @@ async def live_replicas(tx: Transaction, me: int) -> frozenset[int]:
 async def read_balance(tx: Transaction, me: int) -> Balance:
     """Return who lives and which slots could be taken, as `me` sees it."""
     dead = await dead_replicas(tx, me)
-    live = {row.id for row in await tx.execute(_REPLICAS) if not row.draining} - dead
+    living = [row for row in await tx.execute(_REPLICAS) if row.id not in dead]
     slots = (await tx.execute(_SLOTS)).all()
     return Balance(
-        live=frozenset(live),
+        live=frozenset(row.id for row in living if not row.draining),
         takeable=frozenset(row.slot for row in slots if row.replica_id is None or row.replica_id in dead),
         held=frozenset(row.slot for row in slots if row.replica_id == me),
+        next_death_s=min((row.lives_s for row in living if row.id != me), default=TIME_TO_LIVE_S),
     )
 
 
@@ -185,7 +188,11 @@ _REGISTER = text("""
 """)
 _BEAT = text("UPDATE replicas SET beat_at = clock_timestamp() WHERE id = :me")
 _DRAIN = text("UPDATE replicas SET draining = true WHERE id = :me")
-_REPLICAS = text("SELECT id, draining FROM replicas")
+_REPLICAS = text(f"""
+    SELECT id, draining,
+           extract(epoch FROM beat_at - clock_timestamp())::float8 + {TIME_TO_LIVE_S} AS lives_s
+    FROM replicas
+""")  # noqa: S608 - built from a constant
 _SLOTS = text("SELECT slot, replica_id FROM slots ORDER BY slot")
 # A lock that can be shared is not held; sharing it lets several peers look at the same time.
 _VERDICTS = text(f"""

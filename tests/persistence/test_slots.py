@@ -117,6 +117,20 @@ async def test_an_expired_beat_is_death_and_ends_the_session(database, replica):
     assert await take(database, two) == frozenset(ALL)
 
 
+async def test_the_next_death_is_foreseen(database, replica):
+    """Who is silent is known to be dead at one moment: nobody need wait for the next look after it."""
+    one, _ = await replica("one")
+    two, _ = await replica("two")
+    assert 0 < (await balance(database, two)).next_death_s <= slots.TIME_TO_LIVE_S
+    async with database.begin() as tx:
+        await tx.execute(
+            text("UPDATE replicas SET beat_at = beat_at - interval '4 s' WHERE id = :id"), {"id": one}
+        )
+    assert (await balance(database, two)).next_death_s <= slots.TIME_TO_LIVE_S - 4
+    # One's own beat is one's own affair.
+    assert (await balance(database, one)).next_death_s > slots.TIME_TO_LIVE_S - 4
+
+
 async def test_looking_at_a_lock_does_not_hide_it_from_other_lookers(database, replica):
     """Two peers that look at the same time come to the same verdict."""
     one, lock = await replica("one")
