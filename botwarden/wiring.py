@@ -67,7 +67,9 @@ async def attached(settings: Settings) -> AsyncIterator[Backend]:
     clock = SystemClock()
     vault = Vault(keys_from_secret(settings.secret_key, *settings.previous_secret_keys))
     async with AsyncExitStack() as stack:
-        database = Database.connect(settings.database_url, pool_size=settings.db_pool_size)
+        database = Database.connect(
+            settings.database_url, name=f"botwarden {settings.replica_name}", pool_size=settings.db_pool_size
+        )
         stack.push_async_callback(database.close)
         broadcast = Broadcast(settings.redis_url)
         stack.push_async_callback(broadcast.close)

@@ -1,4 +1,4 @@
-"""A line to a server that tests can cut, open again, and overhear."""
+"""A line to a server that can be cut, silenced, led elsewhere, and overheard."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,14 +6,20 @@ from collections.abc import Callable
 from redis.asyncio.connection import parse_url
 from sqlalchemy import make_url
 
+#: A host and port, or the path of a socket.
+Target = tuple[str, int] | str
+
 
 class Line:
     """Forwards connections to a server, on a loopback port of its own, for as long as it is open."""
 
-    def __init__(self, target: tuple[str, int] | str) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        #: What was read while this was not set waits here: nobody is told anything, nobody hears anything.
+        self._speaks = asyncio.Event()
+        self._speaks.set()
         self.port = 0
         #: Looks at what clients send, after it was forwarded; true cuts that connection off from its answers.
         self.deafen: Callable[[bytes], bool] = lambda _sent: False
@@ -30,12 +36,30 @@ class Line:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def silence(self) -> None:
+        """Hold back all that is said: connections stand, new ones are taken, and nobody answers."""
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        """Say what was held back, and go on."""
+        self._speaks.set()
+
+    async def lead_to(self, target: Target) -> None:
+        """End the present connections; new ones get to another server."""
+        self._target = target
+        await self.cut()
+        await self.open()
+
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        if isinstance(self._target, str):
-            server, to_server = await asyncio.open_unix_connection(self._target)
-        else:
-            server, to_server = await asyncio.open_connection(*self._target)
-        self._writers |= {to_client, to_server}
+        self._writers.add(to_client)
+        try:
+            await self._speaks.wait()
+            server, to_server = await _connect(self._target)
+        except OSError:
+            self._writers.discard(to_client)
+            to_client.transport.abort()
+            return
+        self._writers.add(to_server)
         deaf = asyncio.Event()
         try:
             await asyncio.gather(
@@ -57,13 +81,21 @@ class Line:
         listens: bool = False,
     ) -> None:
         while data := await source.read(65536):
+            await self._speaks.wait()
             if listens and self.deafen(data):
                 deaf.set()
             if not listens and deaf.is_set():
                 raise ConnectionResetError
             sink.write(data)
             await sink.drain()
+        await self._speaks.wait()  # Nobody hears of an end either.
         raise ConnectionResetError
+
+
+async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if isinstance(target, str):
+        return await asyncio.open_unix_connection(target)
+    return await asyncio.open_connection(*target)
 
 
 def line_to_redis(url: str) -> tuple[Line, Callable[[], str]]:
@@ -77,12 +109,18 @@ def line_to_redis(url: str) -> tuple[Line, Callable[[], str]]:
 def line_to_postgres(url: str) -> tuple[Line, Callable[[], str]]:
     """Return a line to the server of `url`, and how to get the URL that leads through it."""
     parsed = make_url(url)
-    host = str(parsed.query.get("host", parsed.host or "127.0.0.1"))
-    port = parsed.port or 5432
-    line = Line(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port))
+    line = Line(postgres_target(url))
 
     def through() -> str:
         direct = parsed.set(host="127.0.0.1", port=line.port, query={})
         return direct.render_as_string(hide_password=False)
 
     return line, through
+
+
+def postgres_target(url: str) -> Target:
+    """Return where the server of `url` listens."""
+    parsed = make_url(url)
+    host = str(parsed.query.get("host", parsed.host or "127.0.0.1"))
+    port = parsed.port or 5432
+    return f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)

@@ -21,6 +21,7 @@ from botwarden.persistence.embedded import EmbeddedServers
 from botwarden.persistence.embedded.leash import Service
 from botwarden.persistence.migrate import upgrade
 from botwarden.settings import Settings
+from chaos.network import Network
 from chaos.steps import VARIABLE, Strike
 
 #: Short, so that an unknown outcome is known soon, and a frozen process wakes up too late.
@@ -34,7 +35,7 @@ class Replica:
     def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
         self.name = name
         self.port = free_port()
-        self._environment = environment
+        self._environment = dict(environment)
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,6 +43,10 @@ class Replica:
     def address(self) -> str:
         """Where its API answers."""
         return f"http://127.0.0.1:{self.port}/api/v1"
+
+    def lead_through(self, network: Network) -> None:
+        """Let the processes that are started from now on reach everything through these lines."""
+        self._environment |= network.environment
 
     def start(self, strike: Strike | None = None) -> None:
         """Start a process, which shall strike itself at a step."""
@@ -63,6 +68,15 @@ class Replica:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def terminate(self) -> None:
+        """Ask it to end in order."""
+        self._signal(signal.SIGTERM)
+
+    @property
+    def exit_code(self) -> int | None:
+        """With which code the process has ended by itself; empty while it has not."""
+        return None if self._process is None else self._process.poll()
 
     def freeze(self) -> None:
         """Stop it where it stands; it notices nothing."""

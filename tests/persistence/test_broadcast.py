@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from botwarden.persistence.broadcast import Broadcast, StateChanged
 from botwarden.trading.bot import BotId, UserId, new_state
+from chaos.line import line_to_redis
 from tests.persistence.examples import until
-from tests.persistence.line import line_to_redis
 
 pytestmark = pytest.mark.anyio
 

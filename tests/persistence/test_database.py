@@ -12,8 +12,8 @@ from botwarden.persistence.commits import Committed, Conflict, Doubtful
 from botwarden.persistence.database import Database, driver_url
 from botwarden.persistence.errors import Deadlocked
 from botwarden.persistence.errors import Doubtful as DoubtfulError
+from chaos.line import line_to_postgres
 from tests.persistence.examples import add_bot, add_user, change, commit_all, read_state, scalar
-from tests.persistence.line import line_to_postgres
 
 pytestmark = pytest.mark.anyio
 
