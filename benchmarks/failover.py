@@ -224,7 +224,7 @@ async def _measure(folder: Path, replicas: int, rounds: int) -> None:
                 await scene.hit(blows, number, blow)
             print(blows, flush=True)
         await scene.calm()
-        superseded = await audit.commits_of_the_superseded(backend.database)
+        superseded = await audit.superseded_commits(backend.database)
         seen = await audit.commits_seen(backend.database)
         print(
             f"{replicas} replicas: {superseded} of {seen} commits came from a superseded holder", flush=True

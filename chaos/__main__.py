@@ -15,6 +15,8 @@ from pathlib import Path
 
 import anyio
 
+from botwarden.wiring import attached
+from chaos import audit
 from chaos.fleet import Fleet
 from chaos.torment import Toll, deceive, hit_replica, hit_services
 from chaos.verdict import Verdict, judge
@@ -32,6 +34,8 @@ async def run(folder: Path, *, seconds: float, seed: int) -> tuple[Toll, Verdict
     toll = Toll()
     async with opened(folder, replicas=REPLICAS, speed=SPEED, seed=seed) as world:
         fleet = Fleet([replica.address for replica in world.replicas])
+        async with attached(world.settings) as backend:
+            await audit.install(backend.database)
         world.replicas[0].start()
         await fleet.settle_in(BOTS)
         world.replicas[0].kill()
@@ -83,7 +87,7 @@ def report(toll: Toll, verdict: Verdict, *, seconds: float, seed: int) -> None:
     print(
         f"  {verdict.intents} intents ({verdict.by_status}), {verdict.venue_orders} orders at the exchange,"
     )
-    print(f"  {verdict.trades} trades")
+    print(f"  {verdict.trades} trades, {verdict.commits} commits")
     for what, count in verdict.wrong.items():
         print(f"  {count:>6}  {what}")
     for note in verdict.notes:

@@ -19,7 +19,7 @@ async def install(database: Database) -> None:
             await tx.execute(text(statement))
 
 
-async def commits_of_the_superseded(database: Database) -> int:
+async def superseded_commits(database: Database) -> int:
     """Return how many versions were committed by a replica to which the row's term had not been given."""
     async with database.read() as tx:
         return int((await tx.execute(_SUPERSEDED)).scalar_one())
@@ -33,6 +33,10 @@ async def commits_seen(database: Database) -> int:
 
 _STATEMENTS = (
     "CREATE TABLE watch_terms (slot int, term bigint, replica text)",
+    """
+    INSERT INTO watch_terms
+    SELECT slot, term, name FROM slots JOIN replicas ON replicas.id = slots.replica_id
+    """,
     "CREATE TABLE watch_commits (bot_id bigint, version bigint, term bigint, session text)",
     """
     CREATE FUNCTION watch_term() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

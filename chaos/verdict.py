@@ -15,6 +15,7 @@ from botwarden.persistence import replica_view
 from botwarden.persistence.installation import read_tag
 from botwarden.trading.bot import ApiKeyId, Venue
 from botwarden.wiring import Backend, attached
+from chaos import audit
 from chaos.fleet import Rest
 from chaos.world import World, until
 
@@ -29,6 +30,8 @@ class Verdict:
     by_status: dict[str, int] = field(default_factory=dict)
     venue_orders: int = 0
     trades: int = 0
+    #: By holders, of the bots' states.
+    commits: int = 0
     #: Should all be zero.
     wrong: dict[str, int] = field(default_factory=dict)
     #: In words, what is behind those that are not.
@@ -53,6 +56,8 @@ async def judge(world: World, rests: list[Rest]) -> Verdict:
         verdict.by_status = await _by_status(backend)
         await _hold_against_the_exchange(backend, verdict)
         verdict.wrong["orders intended after an answered stop"] = await _after_stops(backend, rests)
+        verdict.wrong["commits by superseded holders"] = await audit.superseded_commits(backend.database)
+        verdict.commits = await audit.commits_seen(backend.database)
     _verify_ledger(world, verdict)
     return verdict
 

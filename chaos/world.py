@@ -89,7 +89,7 @@ class Replica:
     @property
     def is_struck(self) -> bool:
         """Whether the process has ended or stands still."""
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:
             return True
         options = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, options) is not None

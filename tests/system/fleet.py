@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import asyncpg
@@ -20,6 +20,8 @@ import httpx
 from botwarden.exchange.paper.admin import PaperAdmin
 from botwarden.exchange.paper.fault_plan import Stage
 from botwarden.exchange.paper.faults import RequestFault
+from botwarden.persistence.database import Database
+from chaos import audit
 from chaos.world import Replica, World, opened, until
 from tests.exchange.paper.house import client_of
 
@@ -28,6 +30,7 @@ PATIENCE_S = 60
 SPEED = 300.0
 
 State = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -169,21 +172,7 @@ class Fleet:
     async def until(self, holds: Callable[[State], bool], *bots: Hired) -> dict[int, State]:
         """Follow the owner's status stream until it is so of each bot (all, unless named)."""
         wanted = {bot.id for bot in bots or self.bots}
-        seen: dict[int, State] = {}
-        with anyio.fail_after(PATIENCE_S):
-            async with (
-                self.client(self._awake()) as client,
-                client.stream("GET", "/bots/status-stream") as stream,
-            ):
-                async for line in stream.aiter_lines():
-                    data = json.loads(line[6:]) if line.startswith("data: ") else {}
-                    if data.get("id") in wanted and "status" in data:
-                        seen[data["id"]] = data
-                        if holds(data):
-                            wanted.discard(data["id"])
-                    if not wanted:
-                        return seen
-        raise AssertionError("the stream ended early")
+        return await followed(self.client(self._awake()), wanted, holds)
 
     # The exchange and the books
 
@@ -224,6 +213,31 @@ class Fleet:
         assert [it["side"] for it in there] == (["BUY", "SELL"] * len(there))[: len(there)]
         assert len(await self.records(bot, "trades")) == len(there)
 
+    async def states(self) -> dict[int, State]:
+        """Return the state of each bot by its id."""
+        return {bot.id: await self.state(bot) for bot in self.bots}
+
+    async def holds_all(self, replica: Replica) -> bool:
+        """Whether this replica holds every slot."""
+        rows = await self.sql("SELECT DISTINCT name FROM slots LEFT JOIN replicas r ON r.id = replica_id")
+        return [row["name"] for row in rows] == [replica.name]
+
+    async def watch_commits(self) -> None:
+        """Have the database note from now on who commits under which term."""
+        await self._with_database(audit.install)
+
+    async def superseded_commits(self) -> int:
+        """Return how many commits came from a holder whose bots were another's by then."""
+        assert await self._with_database(audit.commits_seen) > 0
+        return await self._with_database(audit.superseded_commits)
+
+    async def _with_database(self, use: Callable[[Database], Awaitable[T]]) -> T:
+        database = Database.connect(self.world.settings.database_url, name="a test", pool_size=1)
+        try:
+            return await use(database)
+        finally:
+            await database.close()
+
     async def sql(self, statement: str, *words: Any) -> list[asyncpg.Record]:
         """Ask the database past everything."""
         url = self.world.settings.database_url.replace("postgresql+asyncpg", "postgresql")
@@ -241,6 +255,25 @@ class Fleet:
 def trades(count: int) -> Callable[[State], bool]:
     """Whether a bot has made so many trades today."""
     return lambda state: state["daily_trades_count"] >= count
+
+
+async def followed(
+    client: httpx.AsyncClient, bot_ids: set[int], holds: Callable[[State], bool]
+) -> dict[int, State]:
+    """Follow the client's status stream until it is so of each of the bots; return what was seen then."""
+    wanted = set(bot_ids)
+    seen: dict[int, State] = {}
+    with anyio.fail_after(PATIENCE_S):
+        async with client, client.stream("GET", "/bots/status-stream") as stream:
+            async for line in stream.aiter_lines():
+                data = json.loads(line[6:]) if line.startswith("data: ") else {}
+                if data.get("id") in wanted and "status" in data:
+                    seen[data["id"]] = data
+                    if holds(data):
+                        wanted.discard(data["id"])
+                if not wanted:
+                    return seen
+    raise AssertionError("the stream ended early")
 
 
 async def together(*calls: Callable[[], Awaitable[Any]]) -> None:

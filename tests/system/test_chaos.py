@@ -20,3 +20,4 @@ def test_nothing_happens_twice_and_nothing_is_forgotten(data_dir):
     assert verdict.is_clean
     assert toll.kills >= 1
     assert verdict.trades >= 1
+    assert verdict.commits > verdict.trades
