@@ -107,7 +107,8 @@ class Fleet:
             assert await until(partial(_is_ready, replica), within_s=PATIENCE_S), replica.name
 
     async def _share(self) -> bool:
-        return len(await self.sql("SELECT DISTINCT replica_id FROM slots")) == len(self.world.replicas)
+        holders = [row["replica_id"] for row in await self.sql("SELECT DISTINCT replica_id FROM slots")]
+        return None not in holders and len(holders) == len(self.world.replicas)
 
     def kill_all(self) -> None:
         """Pull the plug of every replica."""

@@ -84,21 +84,23 @@ async def test_a_rolling_restart_loses_no_state_and_fails_no_request(fleet):
     await together(*(partial(fleet.start, bot) for bot in fleet.bots))
     refused: list[str] = []
     watchers = [Watcher(fleet, at) for at in range(len(fleet.world.replicas))]
-    async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as watching:
         for watcher in watchers:
-            group.start_soon(watcher.watch)
-        group.start_soon(_knock, fleet, refused)
-        for replica in fleet.world.replicas:
-            replica.terminate()
-            assert await until(partial(_has_ended, replica), within_s=PATIENCE_S)
-            assert replica.exit_code == 0
-            await fleet.serve_both()
+            watching.start_soon(watcher.watch)
+        async with anyio.create_task_group() as knocking:
+            knocking.start_soon(_knock, fleet, refused)
+            for replica in fleet.world.replicas:
+                replica.terminate()
+                assert await until(partial(_has_ended, replica), within_s=PATIENCE_S)
+                assert replica.exit_code == 0
+                await fleet.serve_both()
+            knocking.cancel_scope.cancel()
         await fleet.until(trades(3))
         await together(*(partial(fleet.ask, "POST", f"/bots/{bot.id}/stop") for bot in fleet.bots))
         truth = {bot: state["version"] for bot, state in (await fleet.states()).items()}
         for watcher in watchers:
             assert await until(partial(watcher.has_seen, truth), within_s=PATIENCE_S)
-        group.cancel_scope.cancel()
+        watching.cancel_scope.cancel()
     assert refused == []
     await fleet.check_books()
 
