@@ -47,6 +47,10 @@ ABSENCE_MARGIN = {
 }
 
 
+#: Nobody who asks over HTTP waits longer for a database that has fallen silent.
+API_STATEMENT_MS = 5000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """Doors to the database, to Redis and to the venues."""
@@ -155,7 +159,10 @@ def _log_crash(name: str, error: BaseException, restarts: int) -> None:
 async def _api_database(settings: Settings) -> AsyncIterator[Database]:
     """Open a pool of the API's own: however many requests wait for a locked row, trading has connections."""
     database = Database.connect(
-        settings.database_url, name="botwarden api", pool_size=settings.db_api_pool_size
+        settings.database_url,
+        name="botwarden api",
+        pool_size=settings.db_api_pool_size,
+        statement_timeout_ms=API_STATEMENT_MS,
     )
     try:
         yield database

@@ -49,7 +49,7 @@ class Database:
         name: str = "botwarden",
         pool_size: int = 10,
         lock_timeout_ms: int = 2000,
-        statement_timeout_ms: int = 30_000,
+        statement_timeout_ms: int = 10_000,
         idle_in_transaction_ms: int = 2000,
         connect_within_s: float = 5.0,
     ) -> Self:
@@ -70,7 +70,7 @@ class Database:
             connect_args={
                 "timeout": connect_within_s,
                 # The server gives up first; this is for a link that has gone silent.
-                "command_timeout": statement_timeout_ms / 1000 + 5,
+                "command_timeout": statement_timeout_ms / 1000 + 2,
                 "server_settings": {
                     "application_name": name,
                     "timezone": "UTC",

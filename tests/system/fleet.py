@@ -7,7 +7,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from botwarden.exchange.paper.fault_plan import Stage
 from botwarden.exchange.paper.faults import RequestFault
 from botwarden.persistence.database import Database
 from chaos import audit
+from chaos.network import Network, connected
 from chaos.world import Replica, World, opened, until
 from tests.exchange.paper.house import client_of
 
@@ -69,6 +70,10 @@ class Fleet:
         self.world = world
         self.admin = world.paper_admin
         self.bots: list[Hired] = []
+        #: What each replica reaches everything through, if there are lines.
+        self.networks: list[Network] = []
+        #: Where the books are.
+        self.database_url = world.settings.database_url
         self._token = ""
 
     # Replicas
@@ -175,6 +180,19 @@ class Fleet:
         wanted = {bot.id for bot in bots or self.bots}
         return await followed(self.client(self._awake()), wanted, holds)
 
+    async def trades_on(self) -> None:
+        """Return when every bot has traded once more than by now; by itself, without any help."""
+        known = {bot: await self._trades(bot) for bot in self.bots}
+
+        async def has_traded() -> bool:
+            return all([await self._trades(bot) > count for bot, count in known.items()])
+
+        assert await until(has_traded, within_s=PATIENCE_S)
+
+    async def _trades(self, bot: Hired) -> int:
+        [row] = await self.sql("SELECT count(*) FROM trades WHERE bot_id = $1", bot.id)
+        return int(row[0])
+
     # The exchange and the books
 
     @asynccontextmanager
@@ -233,7 +251,7 @@ class Fleet:
         return await self._with_database(audit.superseded_commits)
 
     async def _with_database(self, use: Callable[[Database], Awaitable[T]]) -> T:
-        database = Database.connect(self.world.settings.database_url, name="a test", pool_size=1)
+        database = Database.connect(self.database_url, name="a test", pool_size=1)
         try:
             return await use(database)
         finally:
@@ -241,7 +259,7 @@ class Fleet:
 
     async def sql(self, statement: str, *words: Any) -> list[asyncpg.Record]:
         """Ask the database past everything."""
-        url = self.world.settings.database_url.replace("postgresql+asyncpg", "postgresql")
+        url = self.database_url.replace("postgresql+asyncpg", "postgresql")
         connection = await asyncpg.connect(url)
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *words)
@@ -285,11 +303,19 @@ async def together(*calls: Callable[[], Awaitable[Any]]) -> None:
 
 
 @asynccontextmanager
-async def open_fleet(folder: Path) -> AsyncIterator[Fleet]:
-    """Yield the fleet, no replica running yet."""
+async def open_fleet(folder: Path, *, through_lines: bool = False) -> AsyncIterator[Fleet]:
+    """Yield the fleet, no replica running yet; where asked for, they reach everything through lines."""
     impatient = {"BOTWARDEN_ORDER_TIMEOUT_S": "1.5"}
-    async with opened(folder, replicas=2, speed=SPEED, seed=7, more=impatient) as world:
-        yield Fleet(world)
+    async with (
+        opened(folder, replicas=2, speed=SPEED, seed=7, more=impatient) as world,
+        AsyncExitStack() as stack,
+    ):
+        fleet = Fleet(world)
+        for replica in world.replicas if through_lines else []:
+            network = await stack.enter_async_context(connected(world.settings))
+            replica.lead_through(network)
+            fleet.networks.append(network)
+        yield fleet
 
 
 async def _is_ready(replica: Replica) -> bool:
