@@ -37,6 +37,7 @@ from botwarden.persistence.commits import Settlement
 from botwarden.runtime import Actor, Next
 from botwarden.trading.bot import BotId, BotState, Cause, Status
 from botwarden.trading.evaluation import may_decide
+from botwarden.trading.halts import DISTURBANCES
 from botwarden.trading.machine import (
     Adopted,
     Decision,
@@ -61,11 +62,6 @@ RETRY_AFTER_S = 1.0
 
 #: Insufficient balance. Source: Binance spot API, errors, -2010.
 INSUFFICIENT = -2010
-
-#: Statuses that are left by themselves when feed and desk are there.
-SURROUNDINGS = frozenset(
-    {Status.ERROR_PRICE, Status.ERROR_KEYS_MISSING, Status.ERROR_KEY_DECRYPT, Status.ERROR_CLIENT}
-)
 
 #: How often an open order is brought to the desk's mind again.
 REMIND_EVERY_S = 10.0
@@ -107,6 +103,7 @@ class BotActor(Actor[BotMessage]):
             self.context.ref.tell(Reload())
         else:
             await self._converge()
+            await self._follow_up()
 
     async def stopped(self) -> None:
         """Let go of feed and desk."""
@@ -120,6 +117,7 @@ class BotActor(Actor[BotMessage]):
         elif self._cached.row is not None and not isinstance(message, Swept):
             await self._handle(message)
             await self._heed()
+        await self._follow_up()
         return Next.STOP if self._gone else Next.CONTINUE
 
     async def _handle(self, message: FeedNotice | DeskNotice | OwnWord) -> None:
@@ -179,7 +177,7 @@ class BotActor(Actor[BotMessage]):
             await self._apply(Disturbed(status=trouble[0], message=trouble[1], at=self._now()))
         elif self._engagement.is_ready:
             status = self._state().status
-            if status in SURROUNDINGS:
+            if status in DISTURBANCES:
                 await self._apply(Recovered(status=status, at=self._now()))
             await self._adopt()
             await self._evaluate_if_due()
@@ -203,6 +201,12 @@ class BotActor(Actor[BotMessage]):
         if needs_market(self._state()):
             await self._refresh_rules()
             await self._face_surroundings()
+
+    async def _follow_up(self) -> None:
+        """Converge on a row that was met amid a decision: neither word nor sweep will tell of it again."""
+        while not self._gone and self._cached.take_moved():
+            await self._converge()
+            await self._heed()
 
     async def _adopt(self) -> None:
         """Feed and desk are there: stopped → pending → running."""

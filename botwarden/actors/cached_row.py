@@ -71,11 +71,17 @@ class CachedRow:
         #: Number of an order that was intended by a commit whose answer was lost.
         self._doubtful_number: int | None = None
         self._unsent: Order | None = None
+        self._has_moved = False
 
     def take_unsent(self) -> Order | None:
         """Return the order that this process committed and has handed to nobody, once."""
         order, self._unsent = self._unsent, None
         return order
+
+    def take_moved(self) -> bool:
+        """Return, once, whether a decision met a newer row: no word of that version tells anything new."""
+        has_moved, self._has_moved = self._has_moved, False
+        return has_moved
 
     def hold(self, state: BotState) -> None:
         """Keep a raised high-water mark in memory; the next commit writes it."""
@@ -115,6 +121,9 @@ class CachedRow:
                 return result
             if (reading := await self.read()) is not Result.COMMITTED:
                 return reading
+            self._has_moved = (
+                self._has_moved or self.row is None or self.row.state.version != row.state.version
+            )
         return Result.LATER
 
     async def _commit(self, row: BotRow, decision: Decision, settles: Settlement | None) -> Result | None:
