@@ -34,6 +34,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "broad-except": {
         "botwarden/runtime/": "supervision turns every crash into a decision",
+        "botwarden/actors/row_reader.py": "a row that cannot be read is its own bot's affair",
         "botwarden/actors/signals.py": "the crash of a strategy is its own bots' affair",
         "botwarden/http/hub.py": "a bug in a duty must not leave every stream without care",
         "botwarden/persistence/embedded/keeper.py": "a forked child must never return into the keeper's loop",

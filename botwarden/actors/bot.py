@@ -81,7 +81,7 @@ class BotActor(Actor[BotMessage]):
         self._bot_id = bot_id
         self._surroundings = surroundings
         self._colleagues = colleagues
-        self._cached = CachedRow(bot_id, term, surroundings.database, colleagues, row)
+        self._cached = CachedRow(bot_id, term, colleagues, row)
         #: An outcome that could not be committed yet.
         self._unsettled: OrderSettled | None = None
         self._patience = Patience()

@@ -10,7 +10,8 @@ from enum import Enum, auto
 from botwarden.actors.announcer import Announce
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import Commit
-from botwarden.actors.loading import BotRow, read_rows
+from botwarden.actors.loading import BotRow
+from botwarden.actors.row_reader import Read
 from botwarden.errors import Unavailable
 from botwarden.persistence.commits import (
     Braked,
@@ -22,7 +23,6 @@ from botwarden.persistence.commits import (
     Doubtful,
     Settlement,
 )
-from botwarden.persistence.database import Database
 from botwarden.trading.bot import BotId, BotState
 from botwarden.trading.guard import raise_high
 from botwarden.trading.machine import Decision
@@ -32,6 +32,7 @@ from botwarden.trading.orders import Order
 TRIES = 10
 
 COMMIT_WITHIN_S = 30.0
+READ_WITHIN_S = 30.0
 
 
 class Result(Enum):
@@ -57,13 +58,10 @@ Decide = Callable[[BotRow, BotState], Decision]
 class CachedRow:
     """One bot's row; `row` and `state` are there once it was read."""
 
-    def __init__(
-        self, bot_id: BotId, term: int, database: Database, colleagues: Colleagues, row: BotRow | None
-    ) -> None:
+    def __init__(self, bot_id: BotId, term: int, colleagues: Colleagues, row: BotRow | None) -> None:
         self._bot_id = bot_id
         #: The bot was taken up under it. A row that bears another one is another replica's, or was.
         self._term = term
-        self._database = database
         self._colleagues = colleagues
         self.row = row
         #: The row's state, with a high-water mark that may not be written yet.
@@ -90,13 +88,14 @@ class CachedRow:
     async def read(self) -> Result:
         """Read the row again; what others committed is announced once more, in case their word was lost."""
         try:
-            found = await read_rows(self._database, [self._bot_id])
+            row: BotRow | None = await self._colleagues.reader.ask(
+                lambda reply: Read(bot_id=self._bot_id, reply=reply), within_s=READ_WITHIN_S
+            )
         except Unavailable:
             return Result.LATER
         known = self.row
-        if not found or found[0].state.term != self._term:
+        if row is None or row.state.term != self._term:
             return Result.GONE
-        row = found[0]
         if known is None or row.state.version != known.state.version:
             self._colleagues.announcer.tell(Announce(states=[row.state]))
         self.state = self._with_high_water(row)

@@ -7,6 +7,7 @@ from botwarden.actors.committer import Commit
 from botwarden.actors.feed_mail import FeedMessage
 from botwarden.actors.order_desk import DeskMessage
 from botwarden.actors.progress import ProgressMessage
+from botwarden.actors.row_reader import Read
 from botwarden.runtime import Ref
 
 
@@ -15,6 +16,7 @@ class Colleagues:
     """One of each on a replica, shared by all its bots."""
 
     committer: Ref[Commit]
+    reader: Ref[Read]
     announcer: Ref[Announce]
     desks: Ref[DeskMessage]
     feeds: Ref[FeedMessage]

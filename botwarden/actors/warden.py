@@ -3,6 +3,7 @@
     warden ─┬─ slot keeper    beat, lock, slots, terms
             ├─ announcer      tells the word of committed changes
             ├─ committer      the only writer of bots' decisions
+            ├─ reader         reads bots' rows, for many at a time
             ├─ progress       when each bot was last evaluated
             ├─ desks ── desk of a key ── order
             ├─ feeds ── feed of a symbol
@@ -34,6 +35,7 @@ from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
 from botwarden.actors.reconciler import ReconcilerActor
 from botwarden.actors.reporter import ReporterActor
+from botwarden.actors.row_reader import RowReaderActor
 from botwarden.actors.slot_keeper import SlotKeeperActor
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Surroundings
@@ -70,6 +72,7 @@ class WardenActor(Actor[RowsWritten]):
         colleagues = Colleagues(
             announcer=announcer,
             committer=await self._child("committer", lambda: CommitterActor(surroundings, announcer)),
+            reader=await self._child("reader", lambda: RowReaderActor(surroundings.database)),
             progress=await self._child("progress", lambda: ProgressActor(surroundings), UNLIMITED),
             desks=await self._child("desks", lambda: DesksActor(surroundings)),
             feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board)),

@@ -24,6 +24,7 @@ from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedsActor
 from botwarden.actors.order_desk import DesksActor
 from botwarden.actors.progress import ProgressActor
+from botwarden.actors.row_reader import RowReaderActor
 from botwarden.actors.standing import Standing
 from botwarden.actors.surroundings import Rules, Surroundings
 from botwarden.exchange.binance import BinanceExchange
@@ -81,6 +82,7 @@ class _Root(Actor[Any]):
         colleagues = life.colleagues = Colleagues(
             announcer=announcer,
             committer=await self._child("committer", lambda: CommitterActor(held, announcer)),
+            reader=await self._child("reader", lambda: RowReaderActor(seen.database)),
             progress=await self._child("progress", lambda: ProgressActor(usual)),
             desks=await self._child("desks", lambda: DesksActor(usual)),
             feeds=await self._child("feeds", lambda: OverheardFeeds(usual, life.board, life.asked)),
