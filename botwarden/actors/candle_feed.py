@@ -89,6 +89,8 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
         match message:
             case Listen():
                 self._listeners[message.bot_id] = message
+                if not self._series.hears(message.bot_id, message.key):
+                    self._series.drop(message.bot_id)
                 # While no history comes, catching up will take in everybody who waits.
                 if not self._is_away:
                     await self._patiently(message)
@@ -120,7 +122,7 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
 
     async def _catch_up(self) -> None:
         for listener in list(self._listeners.values()):
-            if not self._series.has(listener.bot_id):
+            if not self._series.hears(listener.bot_id, listener.key):
                 await self._take_in(listener)
         candle, spoken = await self._series.catch_up()
         if candle is not None:

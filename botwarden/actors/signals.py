@@ -78,9 +78,9 @@ class SignalSeries:
         self._lines: dict[SignalKey, _Line] = {}
         self._key_of: dict[BotId, SignalKey] = {}
 
-    def has(self, bot_id: BotId) -> bool:
-        """Return whether the bot listens."""
-        return bot_id in self._key_of
+    def hears(self, bot_id: BotId, key: SignalKey) -> bool:
+        """Return whether the bot listens, and to this."""
+        return self._key_of.get(bot_id) == key
 
     async def add(self, bot_id: BotId, key: SignalKey) -> None:
         """Let the bot listen.

@@ -1,8 +1,10 @@
 """Prices reach positions whatever becomes of candles and strategies; who listens is told what was said."""
 
 import pytest
+from msgspec.structs import replace
 
 from botwarden.actors import signals
+from botwarden.persistence import bots
 from botwarden.trading.bot import HaltedBy, Status
 from botwarden.trading.decisions import Signal
 from botwarden.trading.strategies.registry import STRATEGIES
@@ -99,8 +101,31 @@ async def test_a_closed_candle_is_heard_by_all_who_share_a_strategy(house, moody
     """One computation speaks to every bot that asks alike."""
     moody.breaks = False
     life = await house.begin()
-    bots = [await house.running(life, strategy="moody") for _ in range(3)]
+    listeners = [await house.running(life, strategy="moody") for _ in range(3)]
     house.world.close_minute()
-    for bot in bots:
+    for bot in listeners:
         state = await house.until(bot, is_settled(1), passing=True)
         assert state.in_position
+
+
+async def test_a_strategy_that_was_changed_while_no_candle_came_is_heard(house, moody):
+    """Who asked for another strategy meanwhile gets that one when candles come again, and not the former."""
+    moody.breaks = False
+    life = await house.begin()
+    bot = await house.running(life)
+    fault = house.world.fault(
+        name="klines", on="GET klines", answer="html", status=503, executes="no", times=None
+    )
+    await house.running(life, **EMA)
+    await fault.reached("done", 1)
+    async with house.database.begin() as tx:
+        config, state = await bots.lock_bot(tx, house.user_id, bot.config.id)
+        await bots.update_config(tx, config, replace(config, strategy="moody"), state)
+    life.wake(bot.config.id)
+    await house.once(lambda: life.watches(bot)[-1].signal.strategy == "moody")
+    house.world.venue.faults.clear("klines")
+    handled = life.actor("candles:1m").handled
+    await house.once(lambda: life.actor("candles:1m").handled > handled, passing=True)
+    house.world.close_minute()
+    state = await house.until(bot, is_settled(1), passing=True)
+    assert state.in_position
