@@ -22,6 +22,7 @@ from botwarden.actors.feed_mail import (
     PriceTouched,
     SignalGiven,
     StrategyFailed,
+    Subject,
 )
 from botwarden.actors.hearing import Hearing
 from botwarden.actors.loading import BotRow
@@ -124,10 +125,11 @@ class BotActor(Actor[BotMessage]):
         match message:
             case PriceTouched(price_quote=price):
                 await self._on_touch(price)
-            case SignalGiven(signal=signal, price_quote=price):
-                self._engagement.price = price
-                self._hearing.hear(signal)
-                await self._evaluate(price)
+            case SignalGiven(signal=signal, price_quote=price, subject=subject):
+                if subject == self._hearing.subject:
+                    self._engagement.price = price
+                    self._hearing.hear(signal)
+                    await self._evaluate(price)
             case StrategyFailed(message=why):
                 raise StrategyCrashedError(why)
             case OrderSettled():
@@ -224,10 +226,12 @@ class BotActor(Actor[BotMessage]):
     async def _evaluate(self, price: Decimal) -> None:
         """Decide upon what the strategy has said; it is kept until there was a state to decide it in."""
         event = Evaluated(signal=self._hearing.unheeded, price_quote=price, at=self._now())
-        listened = False
+        subject, listened = self._hearing.subject, False
 
         def decide_on(row: BotRow, state: BotState) -> Decision:
             nonlocal listened
+            if Subject.of(row.config) != subject:  # Its owner has changed it this very moment.
+                return Decision(state=row.state, cause=Cause.STRATEGY, kind="bot.evaluated")
             listened = may_decide(state)
             return decide(row.config, state, event, instrument=self._rules.instrument)
 
@@ -325,6 +329,7 @@ class BotActor(Actor[BotMessage]):
     def _follow_state(self) -> None:
         """Ask feed and desk for what this state needs."""
         config = self._row().config
+        self._hearing.turn_to(Subject.of(config))
         tick_every_s = config.check_interval_seconds if self._state().is_active else None
         if tick_every_s != self._tick_every_s:
             self._tick_every_s = tick_every_s

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from botwarden.actors.feed_mail import FeedNotice, SignalGiven, StrategyFailed
+from botwarden.actors.feed_mail import FeedKey, FeedNotice, SignalGiven, StrategyFailed, Subject
 from botwarden.actors.signals import SignalKey, SignalSeries, Spoken, StrategyCrashedError
 from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.port import Market, StreamRestored
@@ -69,13 +69,13 @@ CANDLE_INBOX = InboxSpec(capacity=100_000, newest_per=_conflated)
 class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
     """The closed candles of one symbol and interval, and who listens to what is said about them."""
 
-    def __init__(self, market: Market, symbol: str, interval: str, listeners: dict[BotId, Listen]) -> None:
+    def __init__(self, market: Market, feed: FeedKey, interval: str, listeners: dict[BotId, Listen]) -> None:
         self._market = market
-        self._symbol = symbol
+        self._feed = feed
         self._interval = interval
         #: Outlives this object, so that a restarted candle feed speaks to the same bots.
         self._listeners = listeners
-        self._series = SignalSeries(market, symbol, interval)
+        self._series = SignalSeries(market, feed.symbol, interval)
         self._retry_s = RETRY_AFTER_S
         self._is_away = False
 
@@ -101,7 +101,7 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
                 await self._patiently(message)
 
     async def _read(self) -> None:
-        async for event in self._market.stream(self._symbol, (self._interval,)):
+        async for event in self._market.stream(self._feed.symbol, (self._interval,)):
             if isinstance(event, Candle):
                 self.context.ref.tell(_Closed(candle=event))
             elif isinstance(event, StreamRestored):
@@ -138,7 +138,9 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
 
     def _give(self, candle: Candle, spoken: Spoken) -> None:
         for bot_id, signal in spoken.signals:
-            self._listeners[bot_id].bot.tell(SignalGiven(signal=signal, price_quote=candle.close))
+            listener = self._listeners[bot_id]
+            subject = Subject(feed=self._feed, key=listener.key)
+            listener.bot.tell(SignalGiven(signal=signal, price_quote=candle.close, subject=subject))
         for bot_id, message in spoken.failures:
             self._fail(bot_id, message)
 
@@ -148,7 +150,7 @@ class CandleFeedActor(Actor[CandleMessage | _Closed | _CatchUp]):
 
     def _retry_later(self, why: str) -> None:
         if not self._is_away:
-            log.warning("candles.unavailable", symbol=self._symbol, interval=self._interval, why=why)
+            log.warning("candles.unavailable", symbol=self._feed.symbol, interval=self._interval, why=why)
         self._is_away = True
         self.context.start_timer("retry", _CatchUp(), after_s=self._retry_s)
         self._retry_s = min(self._retry_s * 2, LONGEST_RETRY_S)

@@ -103,16 +103,18 @@ class Engagement:
         self._colleagues.desks.tell(LookUpFree(desk=desk_of(config), asset=asset, bot=self._ref))
 
     def _arm(self, config: BotConfig, state: BotState) -> None:
+        feed = FeedKey(venue=config.venue, symbol=config.symbol)
+        if self._feed not in (None, feed):
+            self._leave_feed()
+            self.feed = self.price = None  # They were the other symbol's.
         watch = Watch(
-            feed=FeedKey(venue=config.venue, symbol=config.symbol),
+            feed=feed,
             bot_id=config.id,
             bot=self._ref,
             thresholds=ASLEEP if state.open_order_number is not None else thresholds(config, state),
             signal=SignalKey.of(config) if hears_signals(state) else None,
             greet=self.feed is None,
         )
-        if self._feed != watch.feed:
-            self._leave_feed()
         if watch != self._watch and self._colleagues.feeds.tell(watch):
             self._watch = watch
             self._feed = watch.feed

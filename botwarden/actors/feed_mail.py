@@ -6,9 +6,30 @@ from decimal import Decimal
 from botwarden.actors.signals import SignalKey
 from botwarden.persistence.replica_view import FeedView
 from botwarden.runtime import Ref
-from botwarden.trading.bot import BotId, Venue
+from botwarden.trading.bot import BotConfig, BotId, Venue
 from botwarden.trading.guard import Thresholds
 from botwarden.trading.machine import Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedKey:
+    """Which feed is meant."""
+
+    venue: Venue
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a strategy speaks about; what it said of another says nothing of this one."""
+
+    feed: FeedKey
+    key: SignalKey
+
+    @staticmethod
+    def of(config: BotConfig) -> "Subject":
+        """Return what the bot's strategy speaks about."""
+        return Subject(feed=FeedKey(venue=config.venue, symbol=config.symbol), key=SignalKey.of(config))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +46,7 @@ class SignalGiven:
     signal: Signal
     #: The candle's close.
     price_quote: Decimal
+    subject: Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +72,6 @@ class FeedRestored:
 
 #: What a feed tells a bot.
 FeedNotice = PriceTouched | SignalGiven | StrategyFailed | FeedLost | FeedRestored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedKey:
-    """Which feed is meant."""
-
-    venue: Venue
-    symbol: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

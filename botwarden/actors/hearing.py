@@ -2,9 +2,11 @@
 
 The invariant: a signal that came while an order was open, the database away or the day turning is not
 lost. A SELL waits until it was decided upon or the strategy thought better of it; a BUY is good for its
-own candle only, as the price that it meant is gone with the next.
+own candle only, as the price that it meant is gone with the next. What was said about another symbol, or
+by another strategy, is never decided upon.
 """
 
+from botwarden.actors.feed_mail import Subject
 from botwarden.trading.machine import Signal
 
 
@@ -14,6 +16,8 @@ class Hearing:
     def __init__(self) -> None:
         #: What is still to be decided upon; HOLD when nothing is.
         self.unheeded = Signal.HOLD
+        #: What the strategy is to speak about.
+        self.subject: Subject | None = None
 
     @property
     def waits(self) -> bool:
@@ -24,6 +28,12 @@ class Hearing:
         """A candle has closed, and the strategy has spoken."""
         if signal is not Signal.HOLD or self.unheeded is Signal.BUY:
             self.unheeded = signal
+
+    def turn_to(self, subject: Subject) -> None:
+        """Listen for this from now on."""
+        if subject != self.subject:
+            self.subject = subject
+            self.heeded()
 
     def heeded(self) -> None:
         """It was decided upon, or there is nobody to decide any more."""

@@ -181,7 +181,7 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
         feed = await self.context.spawn(
             ChildSpec(
                 name=f"candles:{interval}",
-                start=lambda: CandleFeedActor(self._market, self._key.symbol, interval, listeners),
+                start=lambda: CandleFeedActor(self._market, self._key, interval, listeners),
                 restart=Restart.PERMANENT,
                 intensity=NEVER_GIVE_UP,
                 inbox=CANDLE_INBOX,

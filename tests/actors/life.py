@@ -19,7 +19,7 @@ from botwarden.actors.bot_mail import BotMessage
 from botwarden.actors.bots import BotsActor, Take, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
-from botwarden.actors.feed_mail import FeedBoard, FeedMessage, SignalGiven, Watch
+from botwarden.actors.feed_mail import FeedBoard, FeedMessage, SignalGiven, Subject, Watch
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedsActor
 from botwarden.actors.order_desk import DesksActor
@@ -169,7 +169,8 @@ class Life:
 
     def signal(self, bot: Bot, signal: Signal, price: str = PRICE) -> None:
         """Let the strategy speak, as the feed would tell it."""
-        assert self.bot(bot).tell(SignalGiven(signal=signal, price_quote=Decimal(price)))
+        said = SignalGiven(signal=signal, price_quote=Decimal(price), subject=Subject.of(bot.config))
+        assert self.bot(bot).tell(said)
 
     def wake(self, *bot_ids: BotId) -> None:
         """Word has come that somebody wrote these rows."""

@@ -8,7 +8,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from sqlalchemy import text
 
-from botwarden.actors.feed_mail import SignalGiven
+from botwarden.actors.feed_mail import SignalGiven, Subject
 from botwarden.actors.warden import WardenActor
 from botwarden.persistence.tables import SLOT_COUNT
 from botwarden.runtime import ChildSpec
@@ -75,7 +75,8 @@ async def test_slots_are_given_back_when_nobody_works_any_more(house):
             await step(house, warden)
     bots = child(warden, "bots")
     stop = life.doors.hold(Step.ANSWERED)
-    child(bots, f"bot:{bot.config.id}").ref.tell(SignalGiven(signal=Signal.BUY, price_quote=Decimal(PRICE)))
+    buy = SignalGiven(signal=Signal.BUY, price_quote=Decimal(PRICE), subject=Subject.of(bot.config))
+    child(bots, f"bot:{bot.config.id}").ref.tell(buy)
     await stop.meet()
     warden.request_stop()
     with anyio.fail_after(PATIENCE_S):
