@@ -227,7 +227,11 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
 
     def _wake(self, price: Decimal) -> None:
         for bot_id in self._book.touched(price):
-            self._watches[bot_id].bot.tell(PriceTouched(price_quote=price))
+            watch = self._watches[bot_id]
+            if not watch.bot.tell(PriceTouched(price_quote=price)) and watch.bot.is_alive:
+                # Its inbox is full, and it does not know that it was disarmed: touch it again soon.
+                self._book.arm(bot_id, watch.thresholds)
+                self.context.start_timer("poll", _Poll(), after_s=POLL_AFTER_S)
 
 
 class FeedsActor(Actor[FeedMessage]):

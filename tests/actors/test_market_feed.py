@@ -1,14 +1,19 @@
 """Prices reach positions whatever becomes of candles and strategies; who listens is told what was said."""
 
+from decimal import Decimal
+
 import pytest
 from msgspec.structs import replace
 
 from botwarden.actors import signals
+from botwarden.actors.feed_mail import FeedLost, SignalGiven, Subject
 from botwarden.persistence import bots
 from botwarden.trading.bot import HaltedBy, Status
 from botwarden.trading.decisions import Signal
 from botwarden.trading.strategies.registry import STRATEGIES
+from tests.actors.doors import Step
 from tests.actors.house import CRASHED_PRICE, is_settled
+from tests.actors.life import PRICE
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +134,23 @@ async def test_a_strategy_that_was_changed_while_no_candle_came_is_heard(house, 
     house.world.close_minute()
     state = await house.until(bot, is_settled(1), passing=True)
     assert state.in_position
+
+
+async def test_a_stop_is_met_though_the_inbox_was_full(house):
+    """A touch that the bot's full inbox turns away comes again; its position never falls asleep."""
+    life = await house.begin()
+    bot = await house.holding(life)
+    ref = life.bot(bot)
+    stop = life.doors.hold(Step.DECIDED)
+    ref.tell(FeedLost(message="made up"))
+    await stop.meet()
+    said = SignalGiven(signal=Signal.HOLD, price_quote=Decimal(PRICE), subject=Subject.of(bot.config))
+    while ref.tell(said):
+        pass
+    feed = "feed:paper:BTCUSDT"
+    handled = life.actor(feed).handled
+    house.world.say(CRASHED_PRICE)
+    await house.once(lambda: life.actor(feed).handled > handled)
+    stop.release()
+    state = await house.until(bot, is_settled(2), passing=True)
+    assert not state.in_position
