@@ -1,12 +1,13 @@
 """Keeps the database tidy: partitions of the audit trail, answers and sessions that have had their time.
 
 Nothing here is needed for trading: a chore that fails is told in the log and comes again, and the others
-are done all the same.
+are done all the same. What is old is old by two clocks, ours and the database's: one that jumps ahead
+costs no event.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import structlog
 
@@ -14,7 +15,7 @@ from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Locked, Unavailable
 from botwarden.persistence import idempotency, users
 from botwarden.persistence.database import Transaction
-from botwarden.persistence.events import drop_partitions, ensure_partitions
+from botwarden.persistence.events import drop_partitions, ensure_partitions, todays_date
 from botwarden.runtime import Actor
 
 TEND_EVERY_S = 3600.0
@@ -64,9 +65,12 @@ class UpkeepActor(Actor[Tidy]):
         return True
 
     async def _make_partitions(self, tx: Transaction) -> None:
-        today = self.context.clock.now().date()
+        today = await self._today(tx)
         await ensure_partitions(tx, [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD)])
 
     async def _drop_partitions(self, tx: Transaction) -> None:
         keep = timedelta(days=self._surroundings.rules.keep_events_days)
-        await drop_partitions(tx, older_than=self.context.clock.now().date() - keep)
+        await drop_partitions(tx, older_than=await self._today(tx) - keep)
+
+    async def _today(self, tx: Transaction) -> date:
+        return min(self.context.clock.now().date(), await todays_date(tx))

@@ -28,6 +28,12 @@ async def ensure_partitions(tx: Transaction, days: Sequence[date]) -> list[date]
     return missing
 
 
+async def todays_date(tx: Transaction) -> date:
+    """Return the UTC date by the database's clock, which is the one that stamps events."""
+    day: date = (await tx.execute(_TODAY)).scalar_one()
+    return day
+
+
 async def drop_partitions(tx: Transaction, older_than: date) -> list[date]:
     """Drop the partitions of days before `older_than`; return those days."""
     days = sorted(day for name in await _partitions(tx) if (day := _day(name)) is not None)
@@ -78,6 +84,7 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+_TODAY = text("SELECT (clock_timestamp() AT TIME ZONE 'utc')::date")
 _PARTITIONS = text("""
     SELECT child.relname FROM pg_inherits
     JOIN pg_class child ON child.oid = inhrelid
