@@ -2,7 +2,8 @@
 
 The database decides: it claims the day, and its own clock must agree that it has turned. This actor only
 asks, again and again until the answer is yes; so a clock that steps, a paused process and many replicas
-are all the same case. Nothing else is done here, so nothing else can keep the day from turning.
+are all the same case. While our clock is ahead, however far, the day of the database is turned instead.
+Nothing else is done here, so nothing else can keep the day from turning.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import structlog
 from botwarden.actors.announcer import Announce, WakeHolders
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Locked, Unavailable
-from botwarden.persistence.resets import ResetDone, TooEarly, reset_day
+from botwarden.persistence.resets import ResetDone, ResetOutcome, TooEarly, reset_day
 from botwarden.runtime import Actor, Ref
 from botwarden.trading.days import next_turn
 
@@ -53,13 +54,12 @@ class DayClockActor(Actor[Look]):
     async def _turn(self, day: date) -> bool:
         """Return whether `day` has been turned, by us or by another replica."""
         try:
-            async with self._surroundings.database.begin() as tx:
-                result = await reset_day(
-                    tx, day, reactivate_all=self._surroundings.rules.reset_reactivates_all
-                )
+            result = await self._reset(day)
         except (Unavailable, Locked):
             return False
         if isinstance(result, TooEarly):
+            if self._done != result.today:
+                await self._turn(result.today)
             return False
         if isinstance(result, ResetDone):
             log.info("day.turned", day=day.isoformat(), bots=len(result.states))
@@ -67,3 +67,8 @@ class DayClockActor(Actor[Look]):
             self._announcer.tell(WakeHolders(bot_ids=[state.bot_id for state in result.states]))
         self._done = day
         return True
+
+    async def _reset(self, day: date) -> ResetOutcome:
+        reactivate_all = self._surroundings.rules.reset_reactivates_all
+        async with self._surroundings.database.begin() as tx:
+            return await reset_day(tx, day, reactivate_all=reactivate_all)

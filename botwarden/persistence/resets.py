@@ -31,6 +31,9 @@ class AlreadyDone(msgspec.Struct, frozen=True, kw_only=True):
 class TooEarly(msgspec.Struct, frozen=True, kw_only=True):
     """By the database's clock the day has not begun: nothing was changed."""
 
+    #: The day that it is by that clock.
+    today: date
+
 
 ResetOutcome = ResetDone | AlreadyDone | TooEarly
 
@@ -43,8 +46,9 @@ async def reset_day(tx: Transaction, day: date, *, reactivate_all: bool = False)
     Locks: the reset's advisory lock alone, then the bots' rows in id order.
     Raises `Locked` when the lock is not to be had.
     """
-    if (await tx.execute(_HAS_BEGUN, {"day": day})).scalar_one() is False:
-        return TooEarly()
+    today = (await tx.execute(_TODAY)).scalar_one()
+    if today < day:
+        return TooEarly(today=today)
     if (await tx.execute(_IS_DONE, {"day": day})).one_or_none() is not None:
         return AlreadyDone()
     await exclude_changes(tx)
@@ -61,7 +65,7 @@ async def reset_day(tx: Transaction, day: date, *, reactivate_all: bool = False)
 _TURNED = ("trading_day", "is_active", "status", "halted_by", "daily_trades_count", "last_error_message")
 _DIFFERENCES = ", ".join(f"('{name}', to_jsonb(b.{name}), to_jsonb(s.{name}))" for name in _TURNED)
 _RETURNED = ", ".join(f"s.{column.key}" for column in STATE_COLUMNS)
-_HAS_BEGUN = text("SELECT (clock_timestamp() AT TIME ZONE 'utc')::date >= CAST(:day AS date)")
+_TODAY = text("SELECT (clock_timestamp() AT TIME ZONE 'utc')::date")
 _IS_DONE = text("SELECT day FROM daily_resets WHERE day = :day")
 _CLAIM = text("""
     INSERT INTO daily_resets (day, done_at, bots_reset) VALUES (:day, clock_timestamp(), 0)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -16,13 +17,14 @@ from botwarden.actors.upkeep import RETRY_AFTER_S, UpkeepActor
 from botwarden.persistence.database import Database
 from botwarden.persistence.events import _LOCK_KEY as PARTITIONS_LOCK
 from botwarden.runtime import ChildSpec
+from botwarden.runtime.testing import FakeClock, run_actor
 from botwarden.trading.bot import BotState, HaltedBy, Status
 from botwarden.trading.days import next_turn
 from botwarden.trading.decisions import Signal, StopRequested
 from tests.actors.doors import Step
 from tests.actors.house import CRASHED_PRICE, PATIENCE_S, House, is_settled
 from tests.actors.life import Life
-from tests.persistence.examples import rows, scalar
+from tests.persistence.examples import add_bots, rows, scalar
 
 pytestmark = pytest.mark.anyio
 
@@ -239,6 +241,23 @@ async def test_a_fill_between_midnight_and_the_reset_counts_once(evening):
     life.signal(bot, Signal.SELL)
     assert (await evening.until(bot, is_settled(2))).daily_trades_count == 2
     await evening.check_books(life)
+
+
+async def test_a_clock_that_is_days_ahead_turns_the_days_of_the_database(database):
+    """A process whose clock shows another year resets its bots all the same, for the day that it is."""
+    [bot] = await add_bots(database, 1)
+    async with database.begin() as tx:
+        await tx.execute(text("UPDATE bot_states SET trading_day = trading_day - 1"))
+    clock, word = FakeClock(), []
+    clock.jump(timedelta(days=3650))
+    around: Any = SimpleNamespace(database=database, rules=SimpleNamespace(reset_reactivates_all=False))
+    announcer: Any = SimpleNamespace(tell=word.append)
+    async with run_actor(lambda: DayClockActor(around, announcer), clock=clock):
+        with anyio.fail_after(PATIENCE_S):
+            while len(word) < 2:
+                await clock.advance(0.1)
+    assert word[1] == WakeHolders(bot_ids=[bot.config.id])
+    assert word[0].states[0].trading_day == bot.state.trading_day
 
 
 @asynccontextmanager

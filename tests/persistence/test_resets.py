@@ -206,7 +206,7 @@ async def test_the_databases_clock_must_agree(database):
     """A day that has not begun by the database's clock is not turned."""
     day = await today(database)
     bot = await add_bot(database)
-    assert await turn(database, day + timedelta(days=1)) == TooEarly()
+    assert await turn(database, day + timedelta(days=1)) == TooEarly(today=day)
     assert await read_state(database, bot) == bot.state
     assert await scalar(database, "SELECT count(*) FROM daily_resets") == 0
 
