@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from botwarden.actors.announcer import Announce
 from botwarden.actors.bot import BotActor
 from botwarden.actors.bot_mail import BOT_INBOX, BotMessage, Reload, Swept
 from botwarden.actors.colleagues import Colleagues
@@ -26,7 +27,7 @@ from botwarden.persistence.commits import Change, CommitOutcome, Committed
 from botwarden.persistence.slots import changed_since, claim_new_bots
 from botwarden.persistence.tables import SLOT_COUNT
 from botwarden.runtime import Actor, ChildGaveUp, ChildSpec, Ref, Reply, Restart, Terminated
-from botwarden.trading.bot import BotId
+from botwarden.trading.bot import BotId, BotState
 from botwarden.trading.machine import Crashed, decide
 
 SWEEP_EVERY_S = 1.0
@@ -141,12 +142,17 @@ class BotsActor(Actor[BotsMessage | _Sweep]):
         """Spawn the bots: positions first, because their stops must be watched before anything else.
 
         A new bot that nobody has claimed yet has no term to commit under: the next sweep claims it first.
+        Their states are told once more: the former holder may have died between a commit and its word.
         """
+        taken: list[BotState] = []
         for row in sorted(rows, key=_urgency):
             if row.state.term > 0 and self._may_run(row.config.id):
                 ref = await self.context.spawn(self._spec(row))
                 self.context.watch(ref)
                 self._bots[row.config.id] = ref
+                taken.append(row.state)
+        if taken:
+            self._colleagues.announcer.tell(Announce(states=taken))
 
     def _may_run(self, bot_id: BotId) -> bool:
         return bot_id not in self._bots and bot_id not in self._held_back and slot_of(bot_id) in self._slots

@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 
+import anyio
 import pytest
 
+from botwarden.persistence.broadcast import Broadcast, StateChanged
 from botwarden.persistence.resets import ResetDone, reset_day
 from botwarden.trading.bot import Status
 from botwarden.trading.decisions import Signal, StartRequested, StopRequested
+from tests.actors.doors import Step
 from tests.actors.house import is_settled
 
 pytestmark = pytest.mark.anyio
@@ -38,3 +41,26 @@ async def test_a_start_that_a_decision_met_is_obeyed(house):
     life.signal(bot, Signal.BUY)
     state = await house.until(bot, is_settled(1), passing=True)
     assert (state.status, state.in_position) == (Status.RUNNING, True)
+
+
+async def test_a_new_holder_tells_what_the_former_took_to_its_grave(house, redis_url):
+    """A holder that dies between a commit and its word leaves no watcher with an old state."""
+    life = await house.begin()
+    bot = await house.running(life)
+    heard: list[StateChanged] = []
+    broadcast = Broadcast(redis_url)
+    async with anyio.create_task_group() as duties:
+        duties.start_soon(broadcast.run)
+        await broadcast.subscribe_user(house.user_id, heard.extend, lambda _: None)
+        stop = life.doors.hold(Step.INTENT_COMMITTED)
+        life.signal(bot, Signal.BUY)
+        await stop.meet()
+        committed = await house.state(bot)
+        assert [state.version for state in heard if state.version >= committed.version] == []
+        await life.crash()
+        following = await house.begin()
+        following.doors.hold(Step.DECIDED)
+        await house.once(lambda: heard)
+        assert heard[0].version == committed.version
+        duties.cancel_scope.cancel()
+    await broadcast.close()
