@@ -27,6 +27,8 @@ _SETTINGS = {
 }
 _LOST = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _CONNECT_WITHIN_S = 3.0
+#: Whoever takes longer counts as dead before it has begun.
+_ACQUIRE_WITHIN_S = 4.0
 _CLOSE_WITHIN_S = 2.0
 
 
@@ -49,8 +51,16 @@ class ReplicaLock:
         )
         self._session: AsyncConnection | None = None
 
-    async def acquire(self) -> None:
-        """Connect and take the lock. Raises `Unavailable`."""
+    async def acquire(self, *, within_s: float = _ACQUIRE_WITHIN_S) -> None:
+        """Connect and take the lock. Raises `Unavailable`, also where a server has fallen silent."""
+        try:
+            with anyio.fail_after(within_s):
+                await self._acquire()
+        except TimeoutError as error:
+            await self.close()
+            raise Unavailable("The database has fallen silent.") from error
+
+    async def _acquire(self) -> None:
         try:
             session = self._session = await self._engine.connect()
         except _LOST as error:

@@ -10,6 +10,7 @@ from botwarden.persistence import slots
 from botwarden.persistence.commits import Committed, Conflict
 from botwarden.persistence.slots import ReplicaLock
 from botwarden.persistence.tables import SLOT_COUNT
+from chaos.line import line_to_postgres
 from tests.persistence.examples import (
     add_bot,
     add_bots,
@@ -250,6 +251,23 @@ async def test_a_lock_without_a_server_is_unavailable(tmp_path):
     with pytest.raises(Unavailable):
         await lock.acquire()
     assert not await lock.probe()
+
+
+async def test_a_server_that_falls_silent_keeps_nobody_waiting(database, database_url):
+    """Who takes its lock over a line on which nothing comes back gives up in time, and may try again."""
+    line, through = line_to_postgres(database_url)
+    await line.open()
+    line.deafen = lambda sent: b"pg_advisory_lock" in sent and bool(line.silence())
+    lock = ReplicaLock(through(), await add_replica(database, "one"))
+    with anyio.fail_after(30), pytest.raises(Unavailable):
+        await lock.acquire(within_s=0.5)
+    assert not await lock.probe()
+    line.deafen = lambda _sent: False
+    line.speak()
+    await lock.acquire()
+    assert await lock.probe(within_s=10)
+    await lock.close()
+    await line.cut()
 
 
 def test_slots_are_shared_evenly_and_completely():
