@@ -5,7 +5,7 @@ intended on any market status: a venue that takes no orders says so itself. Whil
 at the venue it is taken off first, and what is left then is sold: both never sell.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -16,6 +16,9 @@ from botwarden.trading.halts import show
 from botwarden.trading.instruments import Instrument
 from botwarden.trading.orders import OrderIntent, OrderType, Reason, Side
 from botwarden.trading.sizing import exit_size, is_dust
+
+#: A protective list is placed again so long after the venue refused it, or an exit came to nothing.
+RETRY_AFTER = timedelta(seconds=30)
 
 _CAUSES = {
     Reason.SIGNAL: Cause.STRATEGY,
@@ -97,8 +100,12 @@ def take_off(
 
 
 def may_try(state: BotState, at: datetime) -> bool:
-    """Return whether a list may be placed or taken off now, or whether that just failed."""
-    return state.protection_retry_at is None or at >= state.protection_retry_at
+    """Return whether a list may be placed or taken off now, or whether that just failed.
+
+    No pause is longer than `RETRY_AFTER`: one that seems so is a clock's that was set back since.
+    """
+    until = state.protection_retry_at
+    return until is None or at >= until or until - at > RETRY_AFTER
 
 
 def intend(state: BotState, intent: OrderIntent) -> Decision:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from botwarden.trading.bot import ZERO, BotConfig, BotState, Cause
 from botwarden.trading.decisions import Decision, OutcomeArrived, ProtectionDue
-from botwarden.trading.exits import intend, may_try, take_off
+from botwarden.trading.exits import RETRY_AFTER, intend, may_try, take_off
 from botwarden.trading.halts import short
 from botwarden.trading.instruments import Instrument
 from botwarden.trading.money import ceil_to_step, floor_to_step, total
@@ -37,7 +37,7 @@ from botwarden.trading.orders import (
     Side,
     Unexplained,
 )
-from botwarden.trading.settlement import RETRY_AFTER, booked, done_closing, noted, unexplained
+from botwarden.trading.settlement import booked, done_closing, noted, unexplained
 from botwarden.trading.sizing import exit_size
 
 #: A cancel is intended again so long after one that came to nothing.

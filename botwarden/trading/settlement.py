@@ -5,7 +5,6 @@ outcome of any order but the open one changes nothing, so each order is booked o
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from botwarden.trading.bot import ZERO, BotConfig, BotState, HaltedBy, Status
 from botwarden.trading.days import trading_day
 from botwarden.trading.decisions import Decision, OutcomeArrived
-from botwarden.trading.exits import cause_of, closed, flat
+from botwarden.trading.exits import RETRY_AFTER, cause_of, closed, flat
 from botwarden.trading.guard import with_stops
 from botwarden.trading.halts import short, show
 from botwarden.trading.instruments import Instrument
@@ -34,9 +33,6 @@ from botwarden.trading.orders import (
 )
 from botwarden.trading.pnl import Executions, Holding, add_up, after_buying, after_selling
 from botwarden.trading.sizing import is_dust
-
-#: A protective list is placed again so long after the venue refused it, or an exit came to nothing.
-RETRY_AFTER = timedelta(seconds=30)
 
 
 def settle(

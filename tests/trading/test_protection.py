@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from botwarden.trading.bot import Status
+from botwarden.trading.exits import RETRY_AFTER
 from botwarden.trading.guard import thresholds
 from botwarden.trading.machine import (
     CloseRequested,
@@ -31,7 +32,6 @@ from botwarden.trading.orders import (
     take_profit_id,
 )
 from botwarden.trading.protection import CANCEL_AGAIN_AFTER, Protection, is_due, protection_of
-from botwarden.trading.settlement import RETRY_AFTER
 from tests.trading.examples import (
     BOT,
     INSTRUMENT,
@@ -146,6 +146,16 @@ def test_without_a_list_the_guard_goes_on(how: Outcome) -> None:
     without = told(placed.state, outcome(order_of(placed.intent), how)).state
     sale = told(without, price("95")).intent
     assert (sale.type, sale.reason, sale.quantity_base) == (OrderType.MARKET, Reason.STOP_LOSS, 1)
+
+
+def test_a_clock_that_was_set_back_holds_up_no_exit() -> None:
+    """A cancel that came to nothing waits a moment; not until a clock shows again what it showed then."""
+    placed = told(holding(), due())
+    rests = told(placed.state, outcome(order_of(placed.intent), STANDS)).state
+    failed = replace(rests, protection_retry_at=NOW + timedelta(seconds=2))
+    assert told(failed, price("95")).intent is None
+    set_back = replace(rests, protection_retry_at=NOW + timedelta(hours=1))
+    assert told(set_back, price("95")).intent.type is OrderType.CANCEL
 
 
 def test_a_failed_exit_is_not_followed_by_a_list_at_once() -> None:
