@@ -348,7 +348,7 @@ class BotActor(Actor[BotMessage]):
         """Send the order that was just committed, once; have any other that is open asked about."""
         row = self._row()
         unsent = self._cached.take_unsent()
-        if unsent is not None:
+        if unsent is not None and unsent.number != self._attending:
             self._attending = unsent.number
             if not self._engagement.send(row, unsent):
                 outcome = NeverSent(message="the desks have too much mail")

@@ -140,6 +140,8 @@ class CachedRow:
                 self.row = BotRow(config=row.config, state=state, open_order=still_open, resting=resting)
                 self.state = state
                 self._unsent = order
+                # Whatever was in doubt did not stand: it would have raised the version that this one met.
+                self._doubtful_number = None
                 return Result.COMMITTED
             case Conflict():
                 return None
