@@ -98,5 +98,8 @@ class Unwatch:
 #: What the feeds are told.
 FeedMessage = Watch | Unwatch
 
+#: Who watches what. Outlives the feeds, so that those that are restarted watch for the same bots.
+Watches = dict[FeedKey, dict[BotId, Watch]]
+
 #: How each feed stands: written by the feeds alone, read by whoever reports it.
 FeedBoard = dict[FeedKey, FeedView]

@@ -24,6 +24,7 @@ from botwarden.actors.feed_mail import (
     PriceTouched,
     Unwatch,
     Watch,
+    Watches,
 )
 from botwarden.actors.signals import SignalKey
 from botwarden.actors.surroundings import Surroundings
@@ -237,10 +238,17 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
 class FeedsActor(Actor[FeedMessage]):
     """Finds the feed of a symbol, opening it at the first need."""
 
-    def __init__(self, surroundings: Surroundings, board: FeedBoard) -> None:
+    def __init__(self, surroundings: Surroundings, board: FeedBoard, watches: Watches) -> None:
         self._surroundings = surroundings
         self._board = board
+        self._watches = watches
         self._feeds: dict[FeedKey, Ref[FeedMessage]] = {}
+
+    async def started(self) -> None:
+        """Open the feeds of those who watched before this actor crashed."""
+        for key, watches in self._watches.items():
+            if watches:
+                self._feeds[key] = await self._spawn(key)
 
     async def receive(self, message: FeedMessage, /) -> None:
         """Pass the message on."""
@@ -250,7 +258,7 @@ class FeedsActor(Actor[FeedMessage]):
         feed.tell(message)
 
     async def _spawn(self, key: FeedKey) -> Ref[FeedMessage]:
-        watches: dict[BotId, Watch] = {}
+        watches = self._watches.setdefault(key, {})
         return await self.context.spawn(
             ChildSpec(
                 name=f"feed:{key.venue}:{key.symbol}",

@@ -28,7 +28,7 @@ from botwarden.actors.bots import BotsActor, BotsMessage, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
 from botwarden.actors.day_clock import DayClockActor
-from botwarden.actors.feed_mail import FeedBoard
+from botwarden.actors.feed_mail import FeedBoard, Watches
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedsActor
 from botwarden.actors.order_desk import DesksActor
@@ -67,6 +67,7 @@ class WardenActor(Actor[RowsWritten]):
     async def started(self) -> None:
         """Start the children in the order of their need."""
         surroundings, standing, board = self._surroundings, Standing(), FeedBoard()
+        watches = Watches()
         await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, lambda: self._bots, standing))
         announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings), UNLIMITED)
         colleagues = Colleagues(
@@ -75,7 +76,7 @@ class WardenActor(Actor[RowsWritten]):
             reader=await self._child("reader", lambda: RowReaderActor(surroundings.database)),
             progress=await self._child("progress", lambda: ProgressActor(surroundings), UNLIMITED),
             desks=await self._child("desks", lambda: DesksActor(surroundings)),
-            feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board)),
+            feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board, watches)),
         )
         bots = self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
         await self._child(

@@ -19,7 +19,7 @@ from botwarden.actors.bot_mail import BotMessage
 from botwarden.actors.bots import BotsActor, Take, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
-from botwarden.actors.feed_mail import FeedBoard, FeedMessage, SignalGiven, Subject, Watch
+from botwarden.actors.feed_mail import FeedBoard, FeedMessage, SignalGiven, Subject, Watch, Watches
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedsActor
 from botwarden.actors.order_desk import DesksActor
@@ -57,8 +57,10 @@ PRICE = "64000"
 class OverheardFeeds(FeedsActor):
     """The feeds, with a note of who asked for what, in order."""
 
-    def __init__(self, surroundings: Surroundings, board: FeedBoard, heard: list[FeedMessage]) -> None:
-        super().__init__(surroundings, board)
+    def __init__(
+        self, surroundings: Surroundings, board: FeedBoard, watches: Watches, heard: list[FeedMessage]
+    ) -> None:
+        super().__init__(surroundings, board, watches)
         self._heard = heard
 
     async def receive(self, message: FeedMessage, /) -> None:
@@ -78,6 +80,7 @@ class _Root(Actor[Any]):
         life, doors, usual = self._life, self._life.doors, self._surroundings
         held = replace(usual, database=CommitterDatabase(usual.database, doors))
         seen = replace(usual, database=BotsDatabase(usual.database, doors))
+        watches = Watches()
         announcer = await self._child("announcer", lambda: AnnouncerActor(usual))
         colleagues = life.colleagues = Colleagues(
             announcer=announcer,
@@ -85,7 +88,7 @@ class _Root(Actor[Any]):
             reader=await self._child("reader", lambda: RowReaderActor(seen.database)),
             progress=await self._child("progress", lambda: ProgressActor(usual)),
             desks=await self._child("desks", lambda: DesksActor(usual)),
-            feeds=await self._child("feeds", lambda: OverheardFeeds(usual, life.board, life.asked)),
+            feeds=await self._child("feeds", lambda: OverheardFeeds(usual, life.board, watches, life.asked)),
         )
         life.bots = await self._child("bots", lambda: BotsActor(seen, colleagues, life.standing))
 

@@ -1,6 +1,7 @@
 """Prices reach positions whatever becomes of candles and strategies; who listens is told what was said."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -152,5 +153,18 @@ async def test_a_stop_is_met_though_the_inbox_was_full(house):
     house.world.say(CRASHED_PRICE)
     await house.once(lambda: life.actor(feed).handled > handled)
     stop.release()
+    state = await house.until(bot, is_settled(2), passing=True)
+    assert not state.in_position
+
+
+async def test_a_position_stays_watched_when_the_feeds_crash(house):
+    """Whoever finds the feeds may meet a bug: those who watched do so again without asking."""
+    life = await house.begin()
+    bot = await house.holding(life)
+    poison: Any = Signal.HOLD
+    life.colleagues.feeds.tell(poison)
+    await house.once(lambda: life.crashes)
+    await house.once(lambda: life.actor("feeds").state == "running", passing=True)
+    house.world.say(CRASHED_PRICE)
     state = await house.until(bot, is_settled(2), passing=True)
     assert not state.in_position
