@@ -162,7 +162,7 @@ async def read_metrics(request: Request[Any, Any, Any], metrics: NamedDependency
     """Return the figures of this replica."""
     if not may_read_metrics(request, metrics.token):
         raise Unauthorized
-    return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
 
 routes = [read_metrics]

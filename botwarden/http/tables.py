@@ -45,7 +45,7 @@ def csv_file(chunks: AsyncIterator[str] | str, *, name: str) -> Stream:
     """Return a response that is saved as a file of this name."""
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     content = chunks if not isinstance(chunks, str) else iter([chunks])
-    return Stream(content, media_type=f"{MEDIA_TYPE}; charset=utf-8", headers=headers)
+    return Stream(content, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _weight(parameter: str) -> float:

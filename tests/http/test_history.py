@@ -69,7 +69,7 @@ async def test_trades_are_a_file_on_request(user, bot):
     for number in range(1, 4):
         await trade(user, bot, number, pnl=f"-{number}.000000000000000001")
     answer = await user.client.get(f"/bots/{bot['id']}/trades", headers={"accept": "text/csv"})
-    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["realised_pnl_quote"] for row in rows] == [f"-{n}.000000000000000001" for n in (3, 2, 1)]
     assert rows[0]["quantity_base"] == "0.00000001"

@@ -47,6 +47,8 @@ async def test_requests_are_counted_by_template_and_status(stage):
     assert count(found, "/api/v1/strategies", "200") == 1
     assert count(found, "/api/v1/strategies", "401") == 1
     assert "/api/v1/bots/1/" not in answer.text
+    # A parameter that is named twice makes Prometheus refuse the whole answer.
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def test_streams_and_their_messages_are_counted(stage):
