@@ -142,10 +142,13 @@ def _field(found: dict[str, Any]) -> FieldError:
     name = str(found.get("key") or found.get("source") or "?")
     if name == "data":
         return FieldError("body", "must be a JSON object")
-    message = str(found.get("message") or "is not valid")
-    return FieldError(
-        name, next((words for start, words in _PLAINLY.items() if message.startswith(start)), message)
-    )
+    return FieldError(name, _plainly(str(found.get("message") or "is not valid")))
+
+
+def _plainly(message: str) -> str:
+    if bound := _BOUND.fullmatch(message):
+        return f"must be at {_BOUNDS[bound[1]]} {bound[2]}"
+    return next((words for start, words in _PLAINLY.items() if message.startswith(start)), message)
 
 
 #: How the framework's reader begins what it says about a value, and how we say it.
@@ -154,6 +157,10 @@ _PLAINLY = {
     "Expected `int`": "must be a whole number",
     "Invalid enum value": "is none of the values that it can have",
 }
+
+#: How it says that a number is out of bounds.
+_BOUND = re.compile(r"Expected `int` (>=|<=) (-?\d+)")
+_BOUNDS = {">=": "least", "<=": "most"}
 
 _OWN_WORDS = {
     404: "There is nothing at this address.",

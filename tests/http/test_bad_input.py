@@ -231,6 +231,8 @@ async def test_odd_numbers_of_a_query_are_refused_by_name(user, bot, path, name,
         ("/bots/stop-all", {"close_positions": "maybe"}, "must be true or false"),
         ("/symbols", {"venue": "mars"}, "is none of the values that it can have"),
         ("/bots", {"limit": "x"}, "must be a whole number"),
+        ("/bots", {"limit": "0"}, "must be at least 1"),
+        ("/bots", {"limit": "501"}, "must be at most 500"),
     ],
 )
 async def test_wrong_query_is_explained_in_plain_words(user, path, params, message):
