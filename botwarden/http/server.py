@@ -14,6 +14,7 @@ import uvicorn
 
 from botwarden.errors import Refused
 from botwarden.http.access_log import AccessLog
+from botwarden.http.head import HeadAnswers
 
 #: A net below `stopping`: what still runs is cut off after this.
 _STOP_WITHIN_S = 5
@@ -71,7 +72,7 @@ class ApiServer:
         self._listener = listener
         self._server = _Server(
             uvicorn.Config(
-                AccessLog(app),
+                AccessLog(HeadAnswers(app)),
                 http="httptools",
                 ws="none",
                 lifespan="on",

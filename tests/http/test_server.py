@@ -27,6 +27,27 @@ async def test_open_stream_does_not_hold_the_server(own_api):
     assert events[-1] == "bye"
 
 
+async def test_head_is_a_get_without_its_body(user, bot):
+    """Status and headers are those of the GET; a body is never sent, and who may come in is the same."""
+    for path in (f"/bot-states/{bot['id']}", "/bots", f"/bots/{bot['id'] + 1000}"):
+        shown, head = await user.client.get(path), await user.client.head(path)
+        assert (head.status_code, head.content) == (shown.status_code, b"")
+        for name in ("etag", "content-type", "content-length", "cache-control"):
+            assert head.headers.get(name) == shown.headers.get(name)
+    assert (await user.api.client().head("/bots")).status_code == 401
+    assert (await user.client.head("/bots/stop-all")).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/bots/status-stream", "/bots/{}/status-stream", "/bots/{}/trades"])
+async def test_head_of_a_stream_ends_with_its_headers(user, bot, path):
+    """Nobody waits for the end of a stream that has none, and the connection serves the next request."""
+    accept = {"accept": "text/csv"} if path.endswith("trades") else {}
+    with anyio.fail_after(10):
+        head = await user.client.head(path.format(bot["id"]), headers=accept)
+        assert (head.status_code, head.content) == (200, b"")
+        assert (await user.client.get("/bots")).status_code == 200
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "203.0.113.1", "no such host", "::ffff"])
 async def test_address_that_is_not_to_be_had_is_said_at_once(host):
     """An address that is taken, or nobody's, is an error of the one who starts, before anything runs."""
