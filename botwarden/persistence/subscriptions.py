@@ -60,14 +60,16 @@ class Subscriptions:
         """Hear a channel no more."""
         self._wanted.pop(channel, None)
         self._wished.set()
+        # Who waits for its confirmation waits in vain.
+        self._look_again()
 
     def on_gap(self, callback: Callable[[], object]) -> None:
         """Call back whenever a connection was made, the first time too."""
         self._gap_callbacks.append(callback)
 
     async def confirmed(self, channels: Sequence[str]) -> None:
-        """Return when Redis has confirmed all of the channels."""
-        while not all(self._is_confirmed(channel) for channel in channels):
+        """Return when Redis has confirmed all of the channels, but those that nobody wants any more."""
+        while not all(self._is_confirmed(it) or it not in self._wanted for it in channels):
             await self._answered.wait()
 
     async def run(self) -> None:
@@ -132,8 +134,11 @@ class Subscriptions:
             self._wanted[channel](message["data"])
         elif message["type"] == "subscribe" and channel in self._unanswered:
             self._unanswered[channel] -= 1
-            self._answered.set()
-            self._answered = anyio.Event()
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._answered.set()
+        self._answered = anyio.Event()
 
     def _is_confirmed(self, channel: str) -> bool:
         return channel in self._asked and self._unanswered[channel] <= 0

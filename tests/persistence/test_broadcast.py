@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from botwarden.persistence.broadcast import Broadcast, StateChanged
+from botwarden.persistence.subscriptions import Subscriptions
 from botwarden.trading.bot import BotId, UserId, new_state
 from chaos.line import line_to_redis
 from tests.persistence.examples import until
@@ -156,3 +157,22 @@ async def test_installations_do_not_hear_each_other(broadcast, line):
     await broadcast.publish_states([word(2)])
     await until(lambda: bool(ear.states))
     assert ear.states == [word(2)]
+
+
+async def test_wish_that_is_withdrawn_while_connecting_holds_up_nobody(line):
+    """A channel that nobody wants any more is not waited for: everybody else is heard all the same."""
+    subscriptions, heard = Subscriptions(line.url), []
+    subscriptions.add("kept", heard.append)
+    subscriptions.add("withdrawn", heard.append)
+
+    def withdraw(sent: bytes) -> bool:
+        if b"withdrawn" in sent:
+            subscriptions.remove("withdrawn")
+        return False
+
+    line.deafen = withdraw
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(subscriptions.run)
+        await until(lambda: subscriptions.connected)
+        tasks.cancel_scope.cancel()
+    await subscriptions.close()
