@@ -141,38 +141,38 @@ def _fill(row: Row[Any]) -> Fill:
     )
 
 
-# A position is opened by the first of one or more BUYs. It holds what was bought since, less fees taken in
-# the coin, less what was sold, plus what its owner adjusted. The order is that of the booking: what was
-# found late has an old number.
+# What moved a bot's position, in the order of the booking (what was found late has an old number): its
+# trades, less fees taken in the coin, and what its owner wrote. A position begins where there was none: with
+# a BUY behind a sale, behind a position that was given up or behind nothing, or with a size written over
+# zero. A sale may leave dust, which is booked off, so what went before counts no more.
 _BOOKS = text("""
-    WITH booked AS (
-        SELECT bot_id, id, side, executed_at, lag(side) OVER (PARTITION BY bot_id ORDER BY id) AS previous
-        FROM trades
-    ), entry AS (
-        SELECT DISTINCT ON (bot_id) bot_id, id, executed_at
-        FROM booked
-        WHERE side = 'BUY' AND previous IS DISTINCT FROM 'BUY'
-        ORDER BY bot_id, id DESC
-    ), moved AS (
-        SELECT o.bot_id, sum(
+    WITH moved AS (
+        SELECT t.bot_id, o.settled_at AS at, o.side = 'BUY' AS opens, o.side = 'SELL' AS ends, sum(
             CASE o.side WHEN 'BUY' THEN f.quantity_base ELSE -f.quantity_base END
             - CASE WHEN o.symbol LIKE f.commission_asset || '%' THEN f.commission ELSE 0 END
         ) AS base
-        FROM entry e
-        JOIN trades t ON t.bot_id = e.bot_id AND t.id >= e.id
+        FROM trades t
         JOIN orders o ON o.id = t.order_id
         JOIN fills f ON f.order_id = o.id
-        GROUP BY o.bot_id
+        GROUP BY t.bot_id, o.id
+        UNION ALL
+        SELECT bot_id, created_at, before = 0, after = 0, after - before
+        FROM adjustments WHERE field = 'current_position_size_coins'
+    ), ordered AS (
+        SELECT *, opens AND lag(ends, 1, true) OVER (PARTITION BY bot_id ORDER BY at) AS begins FROM moved
+    ), held AS (
+        SELECT bot_id, sum(base) AS base
+        FROM (
+            SELECT bot_id, base, at, max(at) FILTER (WHERE begins) OVER (PARTITION BY bot_id) AS since
+            FROM ordered
+        ) AS of_bot
+        WHERE at >= since
+        GROUP BY bot_id
     ), adjusted AS (
         SELECT a.bot_id,
-               sum(a.after - a.before) FILTER (
-                   WHERE a.field = 'daily_pnl' AND a.trading_day = s.trading_day) AS pnl,
-               sum(a.after - a.before) FILTER (
-                   WHERE a.field = 'daily_trades_count' AND a.trading_day = s.trading_day) AS count,
-               sum(a.after - a.before) FILTER (
-                   WHERE a.field = 'current_position_size_coins'
-                     AND (e.executed_at IS NULL OR a.created_at > e.executed_at)) AS base
-        FROM adjustments a JOIN bot_states s ON s.bot_id = a.bot_id LEFT JOIN entry e ON e.bot_id = a.bot_id
+               sum(a.after - a.before) FILTER (WHERE a.field = 'daily_pnl') AS pnl,
+               sum(a.after - a.before) FILTER (WHERE a.field = 'daily_trades_count') AS count
+        FROM adjustments a JOIN bot_states s ON s.bot_id = a.bot_id AND s.trading_day = a.trading_day
         GROUP BY a.bot_id
     ), traded AS (
         SELECT t.bot_id, sum(t.realised_pnl_quote) AS pnl, count(*) AS count
@@ -183,10 +183,10 @@ _BOOKS = text("""
            s.daily_trades_count,
            coalesce(traded.pnl, 0) + coalesce(adjusted.pnl, 0) AS booked_pnl,
            coalesce(traded.count, 0) + coalesce(adjusted.count, 0) AS booked_count,
-           coalesce(moved.base, 0) + coalesce(adjusted.base, 0) AS booked_base
+           coalesce(held.base, 0) AS booked_base
     FROM bot_states s
     LEFT JOIN traded ON traded.bot_id = s.bot_id
-    LEFT JOIN moved ON moved.bot_id = s.bot_id
+    LEFT JOIN held ON held.bot_id = s.bot_id
     LEFT JOIN adjusted ON adjusted.bot_id = s.bot_id
     ORDER BY s.bot_id
 """)
