@@ -30,11 +30,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: bytes = b""
     type: str = MediaType.JSON
+    #: The request goes on for so long, and may have a better answer then.
+    runs_on_for_s: float = 0.0
 
     @classmethod
-    def of(cls, content: Any, *, status: int = 200) -> "Answer":
+    def of(cls, content: Any, *, status: int = 200, runs_on_for_s: float = 0.0) -> "Answer":
         """Return an answer in JSON."""
-        return cls(status=status, body=encode(content))
+        return cls(status=status, body=encode(content), runs_on_for_s=runs_on_for_s)
 
     @classmethod
     def of_error(cls, error: BotwardenError) -> "Answer":

@@ -80,8 +80,9 @@ async def stop_bot(
     command = StopRequested(at=deps.clock.now())
     who = _Target(request.user.user_id, BotId(bot_id))
     answer, state = await _obey(deps, once, who, command, "Bot stopped")
-    if state is not None and state.is_expecting and await is_settled(deps, state):
-        answer = Answer.of(Obeyed(message="Bot stopped", bot_config_id=bot_id))
+    if state is not None and state.is_expecting:
+        in_flight = not await is_settled(deps, state)
+        answer = Answer.of(Obeyed(message="Bot stopped", bot_config_id=bot_id, order_in_flight=in_flight))
         await once.keep(answer)
     return answer.response()
 
@@ -105,27 +106,31 @@ async def stop_all(
     close_positions: Annotated[bool, QueryParameter(description="Also sell every position.")] = False,
 ) -> Response[StoppedAll]:
     """Stop every bot of the account; those whose position is sold stop when it is sold."""
-    known = await once.recall()
-    if known is not None:
-        return known.response()
+    async with once.undertake() as known:
+        answer = known or await _stop_every(deps, once, request.user.user_id, sells=close_positions)
+    return answer.response()
+
+
+async def _stop_every(deps: HttpDeps, once: Once, user_id: UserId, *, sells: bool) -> Answer:
     stopped, closing, after_id = 0, 0, 0
     held: list[BotId] = []
     while True:
         async with deps.database.read() as tx:
-            page = await bots.list_bots(tx, request.user.user_id, after_id=after_id, limit=_BATCH)
+            page = await bots.list_bots(tx, user_id, after_id=after_id, limit=_BATCH)
         if not page:
             break
-        told, locked = await _stop_page(deps, page, sells=close_positions)
+        told, locked = await _stop_page(deps, once, page, sells=sells)
         stopped += sum(isinstance(command, StopRequested) for command in told)
         closing += sum(isinstance(command, CloseRequested) for command in told)
         held += locked
         after_id = page[-1].config.id
+        await once.go_on()
     if held:
         names = ", ".join(map(str, held[:_NAMED])) + (", …" if len(held) > _NAMED else "")
         raise Locked(f"{len(held)} bots are locked and were not stopped: {names}. Try again.")
     answer = Answer.of(StoppedAll(stopped=stopped, closing=closing), status=202)
     await once.keep(answer)
-    return answer.response()
+    return answer
 
 
 async def _apply(
@@ -163,7 +168,7 @@ async def _obey(
         done.append(await _apply(tx, deps, bot, command))
         in_flight = isinstance(command, StopRequested) and done[-1][1].is_expecting
         obeyed = Obeyed(message=message, bot_config_id=bot.bot_id, order_in_flight=in_flight)
-        return Answer.of(obeyed, status=status)
+        return Answer.of(obeyed, status=status, runs_on_for_s=deps.settings.stop_wait_s if in_flight else 0.0)
 
     answer = await once.run(effect)
     await tell(deps, [after for before, after in done if after != before], wakes=True)
@@ -171,7 +176,7 @@ async def _obey(
 
 
 async def _stop_page(
-    deps: HttpDeps, page: Sequence[Bot], *, sells: bool
+    deps: HttpDeps, once: Once, page: Sequence[Bot], *, sells: bool
 ) -> tuple[list[Command], list[BotId]]:
     """Stop bots; return what each was told that had anything to do, and whose rows stayed locked.
 
@@ -190,6 +195,7 @@ async def _stop_page(
             continue
         except Locked:
             held.append(bot_id)
+            await once.go_on()
     return told, held
 
 

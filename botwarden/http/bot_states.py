@@ -64,6 +64,9 @@ async def put_state(
     condition = request.headers.get("if-match")
     done: list[tuple[BotState, BotState]] = []
 
+    def waits(after: BotState) -> bool:
+        return data.get("status") == Status.STOPPED and after.is_expecting
+
     async def effect(tx: Transaction) -> Answer:
         wait = LockWait(within_s=deps.settings.lock_wait_s)
         config, before = await bots.lock_bot(tx, user_id, bot_id, wait=wait)
@@ -74,11 +77,12 @@ async def put_state(
         after = await bots.save_bot(tx, before, decision, adjustments=True)
         done.append((before, after))
         last_run_at = (await bots.read_bot(tx, user_id, bot_id)).last_run_at
-        return Answer.of(view_state(config, after, last_run_at))
+        shown = view_state(config, after, last_run_at)
+        return Answer.of(shown, runs_on_for_s=deps.settings.stop_wait_s if waits(after) else 0.0)
 
     answer = await once.run(effect)
     await tell(deps, [after for before, after in done if after != before], wakes=True)
-    if done and data.get("status") == Status.STOPPED and done[-1][1].is_expecting:
+    if done and waits(done[-1][1]):
         await is_settled(deps, done[-1][1])
         async with deps.database.read() as tx:
             bot = await bots.read_bot(tx, user_id, bot_id)

@@ -6,13 +6,16 @@ before its effect began: that is the same each time anyway.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
+import anyio
 from litestar import Request
 from litestar.di import NamedDependency
 
-from botwarden.errors import FieldError, Invalid, Missing, Refused, Stale
+from botwarden.errors import FieldError, Invalid, Missing, Refused, Stale, Unavailable
 from botwarden.http.answers import Answer
 from botwarden.http.auth import Asked
 from botwarden.http.dependencies import HttpDeps
@@ -23,6 +26,11 @@ from botwarden.trading.bot import UserId
 
 HEADER = "idempotency-key"
 _LONGEST_KEY = 255
+
+#: Work of many transactions is held for dead when nothing was heard of it for so long.
+_CLAIM = timedelta(seconds=15)
+#: What an answer may take on its way, after the time that a request says it goes on for.
+_GRACE_S = 5.0
 
 #: Does something within a transaction, and says what is to be answered once that has committed.
 Effect = Callable[[Transaction], Awaitable[Answer]]
@@ -55,15 +63,39 @@ class Once:
             await self._keep(tx, self._key, answer)
         return answer
 
-    async def recall(self) -> Answer | None:
-        """Return the answer of the first time, if there was one.
+    async def recall(self, *, claims: bool = False) -> Answer | None:
+        """Return the answer of the first time, if there was one; else `claims` says that it is on its way.
 
         Before work that no transaction undoes, and before looking at what may have changed since.
         """
         if self._key is None:
             return None
         async with self._database.begin() as tx:
-            return await self._known(tx, self._key)
+            known = await self._known(tx, self._key)
+            if known is None and claims:
+                await self._claim(tx, self._key)
+        return known
+
+    @asynccontextmanager
+    async def undertake(self) -> AsyncIterator[Answer | None]:
+        """Begin work of many transactions, unless it was done before: then yield the answer of that time.
+
+        Others are told that it runs, as long as it says `go_on` every few seconds. It ends with `keep`, or
+        fails and may be tried again at once.
+        """
+        known = await self.recall(claims=True)
+        try:
+            yield known
+        except BaseException:
+            if known is None:
+                await self._release()
+            raise
+
+    async def go_on(self) -> None:
+        """Say that the work still runs."""
+        if self._key is not None:
+            async with self._database.begin() as tx:
+                await self._claim(tx, self._key)
 
     async def keep(self, answer: Answer) -> None:
         """Keep the answer of work that had no transaction of its own, or a better one."""
@@ -81,9 +113,28 @@ class Once:
                 return None
 
     async def _keep(self, tx: Transaction, key: str, answer: Answer) -> None:
+        runs_on_for = timedelta(seconds=answer.runs_on_for_s + _GRACE_S) if answer.runs_on_for_s else None
         await idempotency.finish(
-            tx, self._user_id, key, self._hash, status=answer.status, body=answer.body, type=answer.type
+            tx,
+            self._user_id,
+            key,
+            self._hash,
+            status=answer.status,
+            body=answer.body,
+            type=answer.type,
+            runs_on_for=runs_on_for,
         )
+
+    async def _claim(self, tx: Transaction, key: str) -> None:
+        await idempotency.claim(tx, self._user_id, key, self._hash, runs_on_for=_CLAIM)
+
+    async def _release(self) -> None:
+        """Free the key; what cannot be said now is said by time."""
+        if self._key is None:
+            return
+        with anyio.CancelScope(shield=True), suppress(Unavailable):
+            async with self._database.begin() as tx:
+                await idempotency.release(tx, self._user_id, self._key)
 
 
 async def _answered(tx: Transaction, effect: Effect) -> Answer:

@@ -6,6 +6,11 @@
 
 The answer is stored by the transaction of the effect itself: both are there, or neither is. An attempt that
 died leaves nothing behind, because what says that it runs is a lock of its transaction.
+
+What takes more than one transaction says beside its key that it runs, for some seconds at a time:
+
+    begin ──▶ Fresh ──▶ claim, commit ──▶ the effect, claiming again in between ──▶ finish
+                                      ──▶ release, when it failed
 """
 
 from datetime import timedelta
@@ -55,6 +60,8 @@ async def begin(tx: Transaction, user_id: UserId, key: str, request_hash: bytes)
         return Fresh()
     if row.request_hash != request_hash:
         raise Invalid(FieldError("Idempotency-Key", "was used for another request"))
+    if row.runs:
+        return Running()
     return Replay(status=row.response_status, body=row.response_body, type=row.response_type)
 
 
@@ -67,8 +74,12 @@ async def finish(
     status: int,
     body: bytes,
     type: str,  # noqa: A002 - as HTTP calls it
+    runs_on_for: timedelta | None = None,
 ) -> None:
-    """Keep the answer, in the transaction of the effect."""
+    """Keep the answer, in the transaction of the effect.
+
+    With `runs_on_for` the attempt may find a better one within this time, and only then is it answered again.
+    """
     await tx.execute(
         _KEEP,
         {
@@ -78,8 +89,25 @@ async def finish(
             "status": status,
             "body": body,
             "type": type,
+            "runs_on_for": runs_on_for,
         },
     )
+
+
+async def claim(
+    tx: Transaction, user_id: UserId, key: str, request_hash: bytes, *, runs_on_for: timedelta
+) -> None:
+    """Say that the attempt runs, after this transaction too.
+
+    If it takes longer it says so again, before the time is over.
+    """
+    values = {"user_id": user_id, "key": key, "request_hash": request_hash, "runs_on_for": runs_on_for}
+    await tx.execute(_KEEP, values | {"status": None, "body": None, "type": None})
+
+
+async def release(tx: Transaction, user_id: UserId, key: str) -> None:
+    """Take a claim back: the attempt ended without an answer, and another may begin."""
+    await tx.execute(_RELEASE, {"user_id": user_id, "key": key})
 
 
 async def purge(tx: Transaction) -> int:
@@ -94,17 +122,24 @@ def _lock_key(user_id: UserId, key: str) -> int:
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _FIND = text("""
-    SELECT request_hash, response_status, response_body, response_type FROM idempotency_keys
-    WHERE user_id = :user_id AND key = :key AND response_status IS NOT NULL
+    SELECT request_hash, response_status, response_body, response_type,
+           coalesce(running_until > clock_timestamp(), false) AS runs
+    FROM idempotency_keys
+    WHERE user_id = :user_id AND key = :key
+      AND (response_status IS NOT NULL OR running_until > clock_timestamp())
       AND created_at > clock_timestamp() - CAST(:kept_for AS interval)
 """)
 _KEEP = text("""
     INSERT INTO idempotency_keys
-        (user_id, key, request_hash, response_status, response_body, response_type, created_at)
-    VALUES (:user_id, :key, :request_hash, :status, :body, :type, clock_timestamp())
+        (user_id, key, request_hash, response_status, response_body, response_type, created_at, running_until)
+    VALUES (:user_id, :key, :request_hash, :status, :body, :type, clock_timestamp(),
+            clock_timestamp() + CAST(:runs_on_for AS interval))
     ON CONFLICT (user_id, key) DO UPDATE SET
         request_hash = excluded.request_hash, response_status = excluded.response_status,
         response_body = excluded.response_body, response_type = excluded.response_type,
-        created_at = excluded.created_at
+        created_at = excluded.created_at, running_until = excluded.running_until
 """)
+_RELEASE = text(
+    "DELETE FROM idempotency_keys WHERE user_id = :user_id AND key = :key AND response_status IS NULL"
+)
 _PURGE = text("DELETE FROM idempotency_keys WHERE created_at <= now() - CAST(:kept_for AS interval)")

@@ -287,11 +287,13 @@ idempotency_keys = Table(
     Column("key", Text, nullable=False),
     #: SHA-256 of method, path and body.
     Column("request_hash", LargeBinary, nullable=False),
-    #: Empty while the first attempt runs.
+    #: Empty while the first attempt runs and has nothing to answer yet.
     Column("response_status", SmallInteger),
     Column("response_body", LargeBinary),
     Column("response_type", Text),
     time("created_at"),
+    #: The attempt runs on after its transaction; past this moment it is held for dead.
+    time("running_until", nullable=True),
     PrimaryKeyConstraint("user_id", "key"),
     Index("ix_idempotency_keys_created_at", "created_at"),
     CheckConstraint("length(key) BETWEEN 1 AND 255", name="key_length"),

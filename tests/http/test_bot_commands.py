@@ -52,7 +52,8 @@ async def test_stop_keeps_and_shows_the_position(user, bot):
 
 async def test_stop_waits_for_an_order_in_flight(user, bot):
     """An order in flight is waited for, and then the answer does not mention it."""
-    await user.set_state(bot["id"], is_active=True, halted_by=None, orders_made=1, open_order_number=1)
+    running = {"is_active": True, "halted_by": None, "status": "running"}
+    await user.set_state(bot["id"], **running, orders_made=1, open_order_number=1)
     answers = []
 
     async def stop() -> None:

@@ -131,6 +131,60 @@ async def test_stop_all_is_answered_again(user, bot):
     assert answers == [{"stopped": 1, "closing": 0}] * 2
 
 
+async def test_stop_all_that_runs_is_409_for_others(api, user, bot):
+    """While the first stop-all runs the second is told to come back; one that failed may be tried again."""
+    await user.client.post(f"/bots/{bot['id']}/start")
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await user.client.post("/bots/stop-all", headers=KEY))
+
+    with anyio.fail_after(30):
+        async with api.database.begin() as tx, anyio.create_task_group() as group:
+            await bots.lock_bot(tx, user.id, bot["id"])
+            group.start_soon(ask)
+            group.start_soon(ask)
+            while len(answers) < 2:
+                # The transaction must not fall asleep.
+                await bots.read_states(tx, [])
+    early, late = answers
+    assert int(problem_with_pause(early, 409)) >= 1
+    problem(late, 423)
+    assert (await user.client.post("/bots/stop-all", headers=KEY)).json() == {"stopped": 1, "closing": 0}
+
+
+@pytest.mark.parametrize("by", ["POST", "PUT"])
+async def test_stop_that_waits_is_409_for_others(user, bot, by):
+    """While a stop waits for an order in flight nobody gets a worse answer than it will have."""
+    running = {"is_active": True, "halted_by": None, "status": "running"}
+    await user.set_state(bot["id"], **running, orders_made=1, open_order_number=1)
+    answers = []
+
+    async def stop() -> None:
+        path = f"/bots/{bot['id']}/stop" if by == "POST" else f"/bot-states/{bot['id']}"
+        body = {} if by == "POST" else {"json": {"status": "stopped"}}
+        answers.append(await user.client.request(by, path, headers=KEY, **body))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(stop)
+        while (await user.state(bot["id"]))["status"] != "stopped":
+            await anyio.lowlevel.checkpoint()
+        await stop()
+        await stop()
+        await user.set_state(bot["id"], open_order_number=None)
+    *early, first = answers
+    assert [int(problem_with_pause(it, 409)) for it in early] == [1, 1]
+    await stop()
+    assert (first.status_code, first.content) == (200, answers[-1].content)
+    assert b"order_in_flight" not in first.content
+
+
+def problem_with_pause(answer, status: int) -> str:
+    """Return when to come back, of an answer that says so."""
+    problem(answer, status)
+    return answer.headers["retry-after"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -1,5 +1,7 @@
 """The same key and request get the same answer, once there is one."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 
@@ -53,6 +55,36 @@ async def test_an_attempt_that_died_leaves_nothing(database):
             raise ZeroDivisionError
     async with database.begin() as tx:
         assert await idempotency.begin(tx, owner, "key", b"hash") == Fresh()
+
+
+async def test_a_claim_outlives_its_transaction_and_not_its_time(database):
+    """Work of many transactions holds its key between them; when it falls silent, another may begin."""
+    owner = await add_user(database)
+    for seconds, found in ((60, Running()), (0, Fresh())):
+        async with database.begin() as tx:
+            await idempotency.claim(tx, owner, "key", b"hash", runs_on_for=timedelta(seconds=seconds))
+        async with database.begin() as tx:
+            assert await idempotency.begin(tx, owner, "key", b"hash") == found
+    async with database.begin() as tx:
+        await idempotency.claim(tx, owner, "key", b"hash", runs_on_for=timedelta(seconds=60))
+        with pytest.raises(Invalid, match="Idempotency-Key"):
+            await idempotency.begin(tx, owner, "key", b"other hash")
+        await idempotency.release(tx, owner, "key")
+        assert await idempotency.begin(tx, owner, "key", b"hash") == Fresh()
+
+
+async def test_an_answer_that_may_get_better_waits_for_it(database):
+    """It is answered again when its attempt has ended, or was not heard of in time; no release loses it."""
+    owner = await add_user(database)
+    for seconds, found in ((60, Running()), (0, Replay(**ANSWER))):
+        async with database.begin() as tx:
+            runs = timedelta(seconds=seconds)
+            await idempotency.finish(tx, owner, "key", b"hash", **ANSWER, runs_on_for=runs)
+            await idempotency.release(tx, owner, "key")
+            assert await idempotency.begin(tx, owner, "key", b"hash") == found
+    async with database.begin() as tx:
+        await idempotency.finish(tx, owner, "key", b"hash", **ANSWER)
+        assert await idempotency.begin(tx, owner, "key", b"hash") == Replay(**ANSWER)
 
 
 async def test_answers_are_kept_for_a_day(database):
