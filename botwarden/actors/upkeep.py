@@ -13,7 +13,7 @@ import structlog
 
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Locked, Unavailable
-from botwarden.persistence import idempotency, users
+from botwarden.persistence import deleted_bots, idempotency, users
 from botwarden.persistence.database import Transaction
 from botwarden.persistence.events import drop_partitions, ensure_partitions, todays_date
 from botwarden.runtime import Actor
@@ -51,6 +51,7 @@ class UpkeepActor(Actor[Tidy]):
             "drop partitions": self._drop_partitions,
             "forget answers": idempotency.purge,
             "forget sessions": users.purge_sessions,
+            "forget deleted bots": deleted_bots.purge,
         }
         undone = [name for name, chore in chores.items() if not await self._is_done(name, chore)]
         self.context.start_timer("tidy", message, after_s=RETRY_AFTER_S if undone else TEND_EVERY_S)

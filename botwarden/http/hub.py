@@ -21,7 +21,7 @@ from botwarden.errors import Missing, Unavailable
 from botwarden.http.audience import Audience, Room
 from botwarden.http.metrics import StreamMetrics
 from botwarden.http.single_flight import SingleFlight
-from botwarden.http.sse import Frame, microseconds
+from botwarden.http.sse import Frame, microseconds, moment_of
 from botwarden.http.watcher import Ending, Watcher
 from botwarden.runtime import Clock
 from botwarden.trading.bot import BotId, UserId
@@ -55,6 +55,10 @@ class Rows(Protocol):
         self, user_ids: Sequence[UserId], bot_ids: Sequence[BotId]
     ) -> Sequence[tuple[UserId, Frame]]:
         """Return the states of all bots of these users, and of these bots."""
+        ...
+
+    async def read_deleted(self, user_id: UserId, since: datetime) -> Sequence[BotId]:
+        """Return the user's bots that were deleted since then."""
         ...
 
     async def dead_tokens(self, token_hashes: Sequence[bytes]) -> Sequence[bytes]:
@@ -140,7 +144,8 @@ class StatusHub:
     async def attach(self, watcher: Watcher, *, since_us: int | None = None) -> None:
         """Give a watcher the present states, and from then on every change.
 
-        With `since_us` (a message's id, microseconds) bots that have not changed since are left out.
+        With `since_us` (a message's id, microseconds) bots that have not changed since are left out, and
+        those that were deleted since are named.
 
         Raises:
             Missing: no such bot of this user.
@@ -152,10 +157,12 @@ class StatusHub:
         try:
             await self._hear(room)
             frames = await self._snapshots.read((watcher.user_id, watcher.bot_id))
+            floor_us = self._floor(since_us)
+            if floor_us and watcher.bot_id is None:
+                await self._tell_deleted(watcher, floor_us)
         except BaseException:
             self.leave(watcher)
             raise
-        floor_us = self._floor(since_us)
         for frame in frames:
             if frame.event_id >= floor_us:
                 watcher.offer(frame)
@@ -323,6 +330,12 @@ class StatusHub:
         if key[1] is not None and not frames:
             raise Missing
         return frames
+
+    async def _tell_deleted(self, watcher: Watcher, since_us: int) -> None:
+        async with self._connections:
+            deleted = await self._rows.read_deleted(watcher.user_id, moment_of(since_us))
+        for bot_id in deleted:
+            watcher.forget(bot_id)
 
     async def _read_again(self) -> None:
         """Hold every watcher against the database: newer states, deleted bots, dead tokens."""

@@ -1,9 +1,10 @@
 """What the hub reads and hears: PostgreSQL and Redis, put into its own terms."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from botwarden.http.sse import Frame, LiveState
-from botwarden.persistence import live_states
+from botwarden.persistence import deleted_bots, live_states
 from botwarden.persistence.broadcast import Broadcast, StateChanged
 from botwarden.persistence.database import Database
 from botwarden.trading.bot import BotId, UserId
@@ -27,6 +28,11 @@ class DatabaseRows:
         async with self._database.read() as tx:
             states = await live_states.read_watched_states(tx, user_ids, bot_ids)
         return [(state.user_id, frame_of(state)) for state in states]
+
+    async def read_deleted(self, user_id: UserId, since: datetime) -> Sequence[BotId]:
+        """Return the user's bots that were deleted since then."""
+        async with self._database.read() as tx:
+            return await deleted_bots.read_deleted(tx, user_id, since=since)
 
     async def dead_tokens(self, token_hashes: Sequence[bytes]) -> Sequence[bytes]:
         """Return which of these tokens are no longer good."""

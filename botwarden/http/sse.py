@@ -87,6 +87,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def moment_of(event_id: int) -> datetime:
+    """Return the moment that microseconds since 1970 stand for."""
+    return _EPOCH + event_id * _MICROSECOND
+
+
 def parse_event_id(text: str | None) -> int | None:
     """Return the microseconds that a `Last-Event-ID` names; None when it is absent or not one of ours."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 18:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from botwarden.errors import FieldError, Invalid, Locked, Missing, Refused, Stale
 from botwarden.persistence.database import Transaction, broken_constraint
+from botwarden.persistence.deleted_bots import note_deleted
 from botwarden.persistence.order_tables import adjustments as ledger_adjustments
 from botwarden.persistence.rows import BOT_COLUMNS, CONFIG_COLUMNS, STATE_COLUMNS, bot_of, config_of, state_of
 from botwarden.persistence.tables import SLOT_COUNT, bot_configs, bot_progress, bot_states
@@ -249,6 +250,7 @@ async def delete_bot(tx: Transaction, state: BotState) -> None:
     await tx.execute(
         bot_configs.delete().where(bot_configs.c.id == state.bot_id, bot_configs.c.user_id == state.user_id)
     )
+    await note_deleted(tx, state.user_id, state.bot_id)
 
 
 async def read_states(tx: Transaction, bot_ids: Sequence[BotId]) -> list[BotState]:

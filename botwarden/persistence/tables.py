@@ -219,6 +219,16 @@ bot_progress = Table(
     time("last_run_at", nullable=True),
 )
 
+#: For watchers who come back; no foreign key, since the bot is no more.
+deleted_bots = Table(
+    "deleted_bots",
+    metadata,
+    Column("bot_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, nullable=False),
+    time("deleted_at"),
+    Index("ix_deleted_bots_user_id_deleted_at", "user_id", "deleted_at"),
+)
+
 #: Partitioned by day on `at`; see `persistence.events`.
 bot_events = Table(
     "bot_events",

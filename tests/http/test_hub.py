@@ -274,6 +274,33 @@ async def test_resume_tells_what_changed_since(house):
     assert await resumed(house, marker, new_us + 3_600_000_000) == everything
 
 
+async def test_resume_names_the_bots_that_were_deleted_since(house):
+    """A client that was away is told which of its bots are gone: nobody else's, and none that it knew of."""
+    ann, bob = await house.user("ann@example.org"), await house.user("bob@example.org")
+    gone, marker, his = await house.bot(ann), await house.bot(ann), await house.bot(bob)
+    for bot in (gone, his):
+        await house.delete(bot)
+    seen_us = microseconds(gone.last_updated_at)
+    assert await deletions(house, marker, seen_us) == [gone.bot_id]
+    assert await deletions(house, marker, None) == []
+    assert await deletions(house, marker, seen_us, of_one=True) == []
+    async with house.database.begin() as tx:
+        # As if a minute had passed.
+        await tx.execute(text("UPDATE deleted_bots SET deleted_at = deleted_at - interval '1 minute'"))
+    assert await deletions(house, marker, seen_us) == []
+
+
+async def deletions(
+    house: House, marker: BotState, since_us: int | None, *, of_one: bool = False
+) -> list[int]:
+    """Return which bots a client with this last id is told of as deleted at once."""
+    bot_id = marker.bot_id if of_one else None
+    async with house.watching(marker.user_id, bot_id, since_us=since_us) as follower:
+        last = await house.commit(marker)
+        await follower.until(marker.bot_id, last.version)
+        return follower.deleted
+
+
 async def test_resumed_client_never_sees_an_older_version(house):
     """What a resume leaves out is known: word of it that comes late is dropped."""
     ann = await house.user("ann@example.org")
