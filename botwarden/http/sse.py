@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import anyio
 import msgspec
 
+from botwarden.http.numbers import encode
+
 #: A comment line: keeps proxies from closing the connection, and is no message to the client. Without an
 #: empty line behind it, which some clients take for the end of a message.
 HEARTBEAT = b": beat\n"
@@ -33,7 +35,6 @@ Send = Callable[[Any], Awaitable[None]]
 _RESET = struct.pack("ii", 1, 0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class LiveState(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ class Frame:
     def encoded(self) -> bytes:
         """The message with its id, ready to be written."""
         if self._state is not None:
-            self._encoded = b"id: %d\ndata: %b\n\n" % (self.event_id, _encode(self._state))
+            self._encoded = b"id: %d\ndata: %b\n\n" % (self.event_id, encode(self._state))
             self._state = None
         return self._encoded
 

@@ -122,6 +122,14 @@ def test_text_cannot_break_out_of_its_message():
     assert frame(1, status="a\n\ndata: b\r\nid: 0").encoded.count(b"\n") == 3
 
 
+def test_amounts_are_in_plain_digits():
+    """A tiny amount looks as it does everywhere else in the API; what is text stays as it is."""
+    encoded = frame(1, entry=Decimal("1E-8"), status="error (1E-8)").encoded
+    assert b'"entry_price":0.00000001,' in encoded
+    assert b'"status":"error (1E-8)",' in encoded
+    assert b'"last_updated_at":"2026-01-05T12:00:00.123457Z"' in encoded
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
