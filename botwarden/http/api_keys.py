@@ -230,8 +230,8 @@ def _check_idle(state: BotState) -> None:
         raise Refused("A bot of this account runs: stop it first.")
     if state.in_position:
         raise Refused("A bot of this account holds a position: close it first.")
-    if state.open_order_number is not None:
-        raise Refused("An order of this account is in flight: try again when it is settled.")
+    if state.is_expecting:
+        raise Refused("An order of this account is in flight or at rest: try again when it is settled.")
 
 
 def _balances(given: dict[str, Any] | None) -> dict[str, str] | None:

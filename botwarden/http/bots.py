@@ -29,7 +29,7 @@ from botwarden.trading.instruments import Instrument
 from botwarden.trading.strategies.registry import STRATEGIES
 from botwarden.trading.validation import config_errors
 
-#: What a position or an order in flight hangs on.
+#: What a position or an order, in flight or at rest, hangs on.
 _TIED_TO_POSITION = ("symbol", "venue", "api_key_id")
 
 _NO_SUCH_KEY = "there is no such API key of yours for this venue"
@@ -98,7 +98,7 @@ async def change_bot(
     """Change the given fields; the next evaluation goes by them.
 
     Another strategy comes with its own default parameters. Symbol, venue and API key cannot be changed
-    while the bot holds a position or an order is in flight (409).
+    while the bot holds a position, or an order is in flight or at rest (409).
     """
     known = await once.recall()
     if known is not None:
@@ -175,10 +175,9 @@ def _merged(config: BotConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_tied(before: BotConfig, after: BotConfig, state: BotState) -> None:
     tied = [name for name in _TIED_TO_POSITION if getattr(before, name) != getattr(after, name)]
-    if tied and (state.in_position or state.open_order_number is not None):
-        raise Refused(
-            f"{', '.join(tied)}: not to be changed while a position is held or an order is in flight."
-        )
+    if tied and (state.in_position or state.is_expecting):
+        held = "a position is held, or an order is in flight or at rest"
+        raise Refused(f"{', '.join(tied)}: not to be changed while {held}.")
 
 
 router = Router(

@@ -83,9 +83,17 @@ async def test_bad_balances_are_named(user, api_key, balances, field):
     assert bad_fields(answer) == [field]
 
 
-@pytest.mark.parametrize("state", [{"is_active": True}, {"orders_made": 1, "open_order_number": 1}, None])
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"is_active": True},
+        {"orders_made": 1, "open_order_number": 1},
+        {"orders_made": 1, "resting_list_number": 1},
+        None,
+    ],
+)
 async def test_account_at_work_does_not_start_again(user, state):
-    """A paper-reset is 409 while a bot of the account runs, holds a position or has an order in flight."""
+    """A paper-reset is 409 while a bot of the account runs, holds a position or may still trade."""
     key = await user.store_key("paper")
     other = await user.make_bot()
     bot = await user.copy_bot(other["id"], key, "paper")

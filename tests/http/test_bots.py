@@ -252,6 +252,15 @@ async def test_position_ties_bot_to_its_symbol_and_key(user, bot, change):
     assert (await user.client.patch(f"/bots/{bot['id']}", json={"name": "still"})).status_code == 200
 
 
+@pytest.mark.parametrize("number", ["open_order_number", "resting_list_number"])
+async def test_orders_tie_a_flat_bot_to_its_symbol(user, bot, number):
+    """What is in flight or at rest is looked for, and taken off, where it was sent: there the bot stays."""
+    await user.set_state(bot["id"], orders_made=1, **{number: 1})
+    problem(await user.client.patch(f"/bots/{bot['id']}", json={"symbol": "ETHUSDT"}), 409)
+    await user.set_state(bot["id"], **{number: None})
+    assert (await user.client.patch(f"/bots/{bot['id']}", json={"symbol": "ETHUSDT"})).status_code == 200
+
+
 async def test_deleted_bot_is_gone(user, bot):
     """DELETE answers 204; afterwards there is no such bot, state or history."""
     assert (await user.client.delete(f"/bots/{bot['id']}")).status_code == 204
