@@ -145,7 +145,10 @@ async def reset_paper_account(
     once: NamedDependency[Once],
     data: JSONBody[PaperReset | None] = None,
 ) -> Response[None]:
-    """Start the account again with these balances; 409 while a bot of it runs or holds a position."""
+    """Start the account again with these balances; 409 while a bot of it runs or holds a position.
+
+    So it is whichever of the keys that were stored for the account the bot uses.
+    """
     balances = _balances(None if data is None else data.balances)
 
     async def effect(tx: Transaction) -> Answer:
@@ -153,10 +156,10 @@ async def reset_paper_account(
         key = await api_keys.read_api_key(tx, user_id, ApiKeyId(api_key_id))
         if key.venue is not Venue.PAPER:
             raise Refused("Only an account at the paper exchange can start again.")
-        for state in await _lock_bots(tx, user_id, key.id, LockWait(within_s=deps.settings.lock_wait_s)):
-            _check_idle(state)
         with _named_for_owner():
             api_key, _ = await api_keys.open_api_key(tx, deps.vault, key.id)
+        for owner_id, twin_id in await api_keys.list_twins(tx, deps.vault, key.venue, api_key):
+            await _hold_idle(tx, owner_id, twin_id, LockWait(within_s=deps.settings.lock_wait_s))
         async with _answering():
             await _paper(deps).reset(api_key, balances)
         return Answer(status=204)
@@ -209,20 +212,16 @@ def _named_for_owner() -> Iterator[None]:
         raise Refused("The exchange client could not be made from this key.") from None
 
 
-async def _lock_bots(
-    tx: Transaction, user_id: UserId, api_key_id: ApiKeyId, wait: LockWait
-) -> list[BotState]:
-    """Return the states of the bots that use the key, locked in id order: none of them starts meanwhile."""
-    states: list[BotState] = []
+async def _hold_idle(tx: Transaction, user_id: UserId, api_key_id: ApiKeyId, wait: LockWait) -> None:
+    """Lock the bots that use the key: none of them starts meanwhile. Raises `Refused` if one is at work."""
     after_id = 0
     while page := await bots.list_bots(tx, user_id, after_id=after_id, limit=_SCAN):
         for bot in page:
             if bot.config.api_key_id == api_key_id:
                 _check_idle(bot.state)
                 _, state = await bots.lock_bot(tx, user_id, BotId(bot.config.id), wait=wait)
-                states.append(state)
+                _check_idle(state)
         after_id = page[-1].config.id
-    return states
 
 
 def _check_idle(state: BotState) -> None:

@@ -4,6 +4,7 @@ A sealed pair is bound to its row and its user, so neither can be exchanged.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from botwarden.errors import Missing, Refused
 from botwarden.persistence.database import Transaction, broken_constraint
+from botwarden.persistence.errors import SecretUnreadable
 from botwarden.persistence.tables import api_keys
 from botwarden.persistence.vault import Sealed, Vault
 from botwarden.trading.bot import ApiKeyId, UserId, Venue
@@ -98,6 +100,20 @@ async def open_api_key(tx: Transaction, vault: Vault, api_key_id: ApiKeyId) -> t
     if row is None:
         raise Missing
     return _open(vault, row)
+
+
+async def list_twins(
+    tx: Transaction, vault: Vault, venue: Venue, api_key: str
+) -> list[tuple[UserId, ApiKeyId]]:
+    """Return every pair, whoever's, that was stored for this key of the venue."""
+    query = select(api_keys).where(api_keys.c.venue == venue, api_keys.c.api_key_hint == hint(api_key))
+    twins: list[tuple[UserId, ApiKeyId]] = []
+    for row in await tx.execute(query.order_by(api_keys.c.id)):
+        # Nothing trades with a pair that cannot be opened.
+        with suppress(SecretUnreadable):
+            if _open(vault, row)[0] == api_key:
+                twins.append((UserId(row.user_id), ApiKeyId(row.id)))
+    return twins
 
 
 async def reseal_api_keys(tx: Transaction, vault: Vault, *, limit: int = 100) -> int:

@@ -74,6 +74,21 @@ async def test_bots_of_the_paper_venue(paper_api):
     assert (await member.client.post(f"/api-keys/{key}/paper-reset")).status_code == 204
 
 
+async def test_account_that_works_for_another_key_does_not_start_again(paper_api):
+    """A pair that was stored twice, by one or by two people, opens one account: no reset below its bots."""
+    ann, bob = await paper_api.join(), await paper_api.join()
+    keys = [(await it.client.post("/api-keys", json=pair())).json()["id"] for it in (ann, ann, bob)]
+    stranger = (await bob.client.post("/api-keys", json=pair(key="paper-key-of-tests"))).json()["id"]
+    bot = await ann.client.post("/bots", json=bot_wish(keys[0]) | {"venue": "paper"})
+    await ann.client.post(f"/bots/{bot.json()['id']}/start")
+    problem(await ann.client.post(f"/api-keys/{keys[1]}/paper-reset"), 409)
+    problem(await bob.client.post(f"/api-keys/{keys[2]}/paper-reset"), 409)
+    # The same hint is not the same key.
+    assert (await bob.client.post(f"/api-keys/{stranger}/paper-reset")).status_code == 204
+    await ann.client.post(f"/bots/{bot.json()['id']}/stop")
+    assert (await bob.client.post(f"/api-keys/{keys[2]}/paper-reset")).status_code == 204
+
+
 async def test_position_is_worth_what_the_market_says(paper_api):
     """PnL of a position goes by the venue's present price."""
     member = await paper_api.join()
