@@ -7,7 +7,7 @@
 Amounts are exact from the wire on, and a field that the shape does not have is an error.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import EnumType
 from types import NoneType, UnionType
@@ -19,7 +19,7 @@ from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.exceptions import ClientException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
-from msgspec import UNSET, UnsetType
+from msgspec import NODEFAULT, UNSET, UnsetType
 
 from botwarden.errors import FieldError, Invalid
 from botwarden.http.numbers import decimal_of, decode_object
@@ -76,7 +76,7 @@ class Body(_Reader[T]):
             if it.required and it.name not in given:
                 errors.append(FieldError(it.name, "is required"))
         if errors:
-            raise Invalid(*errors)
+            raise Invalid(*errors, *_further_errors(self.model_type, read, errors))
         return self.model_type(**read)
 
 
@@ -119,6 +119,18 @@ def read_fields(given: Mapping[str, Any], shape: type[Any]) -> tuple[dict[str, A
         except ValueError as wrong:
             errors.append(FieldError(name, str(wrong)))
     return read, errors
+
+
+def _further_errors(
+    shape: type[msgspec.Struct], read: Mapping[str, Any], errors: Sequence[FieldError]
+) -> list[FieldError]:
+    """Return what the shape's own `broken_rules` says of other fields than those that are named already."""
+    judge = getattr(shape, "broken_rules", None)
+    if judge is None:
+        return []
+    defaults = {it.name: it.default for it in msgspec.structs.fields(shape) if it.default is not NODEFAULT}
+    named = {error.field for error in errors}
+    return [error for error in judge(defaults | dict(read), named) if error.field not in named]
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ What a bot is asked to be and what is shown of it are different shapes: nothing 
 is in the first, nothing secret is in the second.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -11,12 +12,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from botwarden.errors import FieldError
 from botwarden.persistence.bots import Bot
 from botwarden.trading.bot import BotConfig, BotState, Venue
 from botwarden.trading.protection import protection_of
+from botwarden.trading.validation import config_errors
 
 #: Quote; what a bot works with when its owner does not say.
 DEFAULT_CAPITAL = Decimal(1000)
+
+#: Exactly one of them is set.
+_SIZES = frozenset({"position_size_fixed", "position_size_perc"})
 
 
 class NewBotBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +61,12 @@ class NewBotBody(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Take-profit and stop-loss of a position rest at the exchange too, as an OCO."),
     ] = False
+
+    @staticmethod
+    def broken_rules(fields: Mapping[str, Any], unread: Collection[str]) -> list[FieldError]:
+        """Return what can be said of a bot some of whose fields could not be read, without asking a venue."""
+        silent = {"symbol"} if _SIZES.isdisjoint(unread) else {"symbol", *_SIZES}
+        return [error for error in config_errors(fields, instrument=None) if error.field not in silent]
 
 
 class StateView(msgspec.Struct, frozen=True, kw_only=True):

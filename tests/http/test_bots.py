@@ -105,6 +105,8 @@ async def test_new_bot_has_every_field_of_the_contract(user, api_key):
         ({"is_active": True}, ["is_active"]),
         ({"user_id": 1, "id": 1, "state": {}}, ["id", "state", "user_id"]),
         ({"stop_loss_perc": 0, "timeframe": "x", "name": ""}, ["name", "stop_loss_perc", "timeframe"]),
+        ({"stop_loss_perc": 0, "timeframe": 7, "mood": 1}, ["mood", "stop_loss_perc", "timeframe"]),
+        ({"position_size_perc": "ten", "name": ""}, ["name", "position_size_perc"]),
     ],
 )
 async def test_every_broken_rule_is_named(user, api_key, changes, fields):
@@ -116,7 +118,8 @@ async def test_every_broken_rule_is_named(user, api_key, changes, fields):
 
 async def test_missing_fields_are_named_all_at_once(user):
     """Each required field that is missing is named; a body that is missing is named as such."""
-    required = ["api_key_id", "name", "stop_loss_perc", "strategy", "symbol", "take_profit_perc", "venue"]
+    required = ["api_key_id", "name", "position_size_fixed", "position_size_perc", "stop_loss_perc"]
+    required += ["strategy", "symbol", "take_profit_perc", "venue"]
     assert bad_fields(await user.client.post("/bots", json={})) == required
     assert bad_fields(await user.client.post("/bots")) == ["body"]
 
