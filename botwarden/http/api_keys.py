@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from botwarden.errors import FieldError, Invalid, Refused, Unavailable
 from botwarden.exchange.errors import ClientFailed, UnreadableSecret, VenueRefused
+from botwarden.exchange.paper.security import is_api_key
 from botwarden.exchange.port import Balance
 from botwarden.http.answers import Answer
 from botwarden.http.auth import Asked
@@ -174,6 +175,8 @@ def _check(data: NewApiKey) -> None:
         for name in ("api_key", "secret_key")
         if not _KEY.fullmatch(getattr(data, name))
     )
+    if data.venue is Venue.PAPER and not errors and not is_api_key(data.api_key):
+        errors.append(FieldError("api_key", "of the paper exchange must be letters, digits, - and _"))
     if errors:
         raise Invalid(*errors)
 

@@ -8,7 +8,7 @@ import pytest
 from botwarden.exchange.paper.admin import PaperAdmin
 from botwarden.exchange.paper.options import PaperOptions
 from botwarden.exchange.paper.server import opened
-from tests.http.api import Api, bot_wish, exact, open_api, open_deps, problem
+from tests.http.api import Api, bad_fields, bot_wish, exact, open_api, open_deps, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +72,15 @@ async def test_bots_of_the_paper_venue(paper_api):
     problem(await member.client.post(f"/api-keys/{key}/paper-reset"), 409)
     await member.client.post(f"/bots/{bot.json()['id']}/stop")
     assert (await member.client.post(f"/api-keys/{key}/paper-reset")).status_code == 204
+
+
+@pytest.mark.parametrize("key", ["with.dots.in.it", "one@example.org", "a+b"])
+async def test_key_that_could_not_be_used_is_not_stored(paper_api, key):
+    """A key that the paper exchange would refuse with every request is refused when it is stored."""
+    member = await paper_api.join()
+    assert bad_fields(await member.client.post("/api-keys", json=pair(key=key))) == ["api_key"]
+    stored = await member.client.post("/api-keys", json=pair(key="All-of_it-0"))
+    assert (await member.client.get(f"/api-keys/{stored.json()['id']}/balances")).status_code == 200
 
 
 async def test_account_that_works_for_another_key_does_not_start_again(paper_api):

@@ -105,9 +105,14 @@ def is_signed_by(secret_key: str, payload: bytes, signature: bytes) -> bool:
     return True
 
 
+def is_api_key(text: str) -> bool:
+    """Whether it can be a key; whatever is not is refused with -2014."""
+    return _KEY.fullmatch(text) is not None
+
+
 def api_key(header: str | None) -> str:
     """Return the key of the request's header."""
-    if not header or not _KEY.fullmatch(header):
+    if not header or not is_api_key(header):
         raise errors.bad_key_format()
     return header
 
