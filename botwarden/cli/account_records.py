@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
-from botwarden.errors import Unavailable
+from botwarden.errors import BotwardenError, Unavailable
+from botwarden.exchange.errors import ClientFailed, UnreadableSecret, VenueRefused
 from botwarden.exchange.port import Account, AccountTrade, Found
 from botwarden.trading.ledger import VenueOrder
 from botwarden.trading.orders import Fill
@@ -19,7 +20,22 @@ PAUSE_S = 2.0
 #: A venue's limits are those of its minutes, so after two of them there is room.
 PATIENCE_S = 120.0
 
+#: The venue does not take the key or its signature: waiting changes nothing.
+#: Source: Binance spot API, error codes.
+_KEY_REFUSED = frozenset({-1022, -2008, -2014, -2015})
+
 T = TypeVar("T")
+
+
+def is_about_key(error: BotwardenError) -> bool:
+    """Whether the account stays closed to us, until its owner stores another key."""
+    match error:
+        case ClientFailed() | UnreadableSecret():
+            return True
+        case VenueRefused(code=code):
+            return code in _KEY_REFUSED
+        case _:
+            return False
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
@@ -28,8 +44,8 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()
-        except Unavailable:
-            if time.monotonic() > give_up_at:
+        except Unavailable as away:
+            if is_about_key(away) or time.monotonic() > give_up_at:
                 raise
             await asyncio.sleep(PAUSE_S)  # The venue's minute turns, or its server comes back.
 

@@ -1,8 +1,10 @@
 """`verify-ledger` beside trading: it waits for an exchange that does not answer."""
 
 import pytest
+from rich.console import Console
 
 from botwarden.cli import account_records
+from botwarden.cli.verify_ledger import look_at_accounts
 from botwarden.errors import Unavailable
 
 pytestmark = pytest.mark.anyio
@@ -29,3 +31,13 @@ async def test_an_exchange_that_stays_away_ends_the_comparison(house, monkeypatc
     house.world.fault(on="GET allOrders", executes="no", answer="html", status=503, times=None)
     with pytest.raises(Unavailable):
         await house.check_books(life)
+
+
+async def test_a_key_that_is_refused_is_a_difference_at_once(house):
+    """An account that cannot be asked agrees with nothing: it is named without waiting, and ends nothing."""
+    life = await house.begin()
+    await house.holding(life)
+    house.world.fault(on="GET account", executes="no", answer="error", code=-2015, status=401, times=None)
+    found = await look_at_accounts(house.database, life.exchange, Console(quiet=True), tell=False)
+    assert len(found) == 1
+    assert found[0].startswith(f"paper key {house.api_key_id}: cannot be compared: ")
