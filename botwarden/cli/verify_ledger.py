@@ -37,7 +37,8 @@ NEEDED = ("database_url", "redis_url", "secret_key")
 @click.command()
 def command() -> None:
     """Hold every order, fill and balance against the exchange's records; exit 0 when nothing differs."""
-    console, settings = Console(), Settings.from_environment()
+    # A line is a line, also for a script that reads it.
+    console, settings = Console(soft_wrap=True), Settings.from_environment()
     if missing := [it for it in NEEDED if not getattr(settings, it)]:
         names = ", ".join(f"BOTWARDEN_{it.upper()}" for it in missing)
         raise click.ClickException(f"There are no books to verify: run `botwarden up`, or set {names}.")
