@@ -136,8 +136,13 @@ class CachedRow:
         match outcome:
             case Committed(state=state, order=order):
                 still_open = order or row.open_order if state.open_order_number is not None else None
-                resting = _resting(state, row)
-                self.row = BotRow(config=row.config, state=state, open_order=still_open, resting=resting)
+                self.row = BotRow(
+                    config=row.config,
+                    state=state,
+                    open_order=still_open,
+                    resting=_list(row, state.resting_list_number),
+                    leaving=_list(row, still_open.cancels_number if still_open is not None else None),
+                )
                 self.state = state
                 self._unsent = order
                 # Whatever was in doubt did not stand: it would have raised the version that this one met.
@@ -172,7 +177,7 @@ class CachedRow:
         return row.state
 
 
-def _resting(state: BotState, before: BotRow) -> Order | None:
-    """Return the list that rests now: the one that did, or the one that was open before."""
-    known = (before.resting, before.open_order)
-    return next((order for order in known if order and order.number == state.resting_list_number), None)
+def _list(before: BotRow, number: int | None) -> Order | None:
+    """Return the list of that number: one that rested, was being taken off, or was open until now."""
+    known = (before.resting, before.leaving, before.open_order)
+    return next((order for order in known if order and order.number == number), None)

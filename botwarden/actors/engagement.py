@@ -85,13 +85,13 @@ class Engagement:
     def send(self, row: BotRow, order: Order) -> bool:
         """Hand a committed order to the desk; False when the desk took nothing."""
         return self._colleagues.desks.tell(
-            Send(desk=desk_of(row.config), order=order, bot=self._ref, listed=row.resting)
+            Send(desk=desk_of(row.config), order=order, bot=self._ref, listed=row.leaving)
         )
 
     def resolve(self, row: BotRow, order: Order) -> None:
         """Have the desk find out what became of an order."""
         self._colleagues.desks.tell(
-            Resolve(desk=desk_of(row.config), order=order, bot=self._ref, listed=row.resting)
+            Resolve(desk=desk_of(row.config), order=order, bot=self._ref, listed=row.leaving)
         )
 
     def look(self, config: BotConfig, resting: Order) -> None:

@@ -5,10 +5,14 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from botwarden.persistence.database import Database, Transaction
-from botwarden.persistence.open_orders import read_open_orders, read_resting_lists
+from botwarden.persistence.open_orders import (
+    read_cancelled_lists,
+    read_open_orders,
+    read_resting_lists,
+)
 from botwarden.persistence.slots import load_bots
 from botwarden.trading.bot import BotConfig, BotId, BotState
-from botwarden.trading.orders import Order
+from botwarden.trading.orders import Order, OrderType
 
 
 class BotRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +24,8 @@ class BotRow(msgspec.Struct, frozen=True, kw_only=True):
     open_order: Order | None
     #: The protective list at the venue; present exactly when the state names one.
     resting: Order | None = None
+    #: The list that the open order is to take off, whether it still rests or has ended meanwhile.
+    leaving: Order | None = None
 
 
 async def read_rows(
@@ -44,6 +50,8 @@ async def read_rows_of_slots(database: Database, slots: Collection[int], holder:
 async def _complete(tx: Transaction, bots: Sequence[tuple[BotConfig, BotState]]) -> list[BotRow]:
     waiting = [state.bot_id for _, state in bots if state.open_order_number is not None]
     opened = await read_open_orders(tx, waiting) if waiting else {}
+    cancels = [order for order in opened.values() if order.type is OrderType.CANCEL]
+    leaving = await read_cancelled_lists(tx, [order.bot_id for order in cancels]) if cancels else {}
     protected = [state.bot_id for _, state in bots if state.resting_list_number is not None]
     resting = await read_resting_lists(tx, protected) if protected else {}
     return [
@@ -52,6 +60,7 @@ async def _complete(tx: Transaction, bots: Sequence[tuple[BotConfig, BotState]])
             state=state,
             open_order=opened.get(state.bot_id),
             resting=resting.get(state.bot_id),
+            leaving=leaving.get(state.bot_id),
         )
         for config, state in bots
     ]

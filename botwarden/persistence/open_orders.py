@@ -31,6 +31,12 @@ async def read_resting_lists(tx: Transaction, bot_ids: Collection[BotId]) -> dic
     return {row.bot_id: order_of(row) for row in rows}
 
 
+async def read_cancelled_lists(tx: Transaction, bot_ids: Collection[BotId]) -> dict[BotId, Order]:
+    """Return the list that the open order of each of the bots is to take off; it may have ended already."""
+    rows = await tx.execute(_CANCELLED, {"bot_ids": sorted(bot_ids)})
+    return {row.bot_id: order_of(row) for row in rows}
+
+
 def order_of(row: Any) -> Order:
     """Return the order in a row of the table."""
     values = {name: getattr(row, name) for name in _FIELDS}
@@ -51,6 +57,10 @@ _UNSETTLED = select(*(orders.c[name] for name in _FIELDS)).where(
 # The statuses are written out: only so are their partial indexes used.
 _OPEN = _UNSETTLED.where(orders.c.status == text("'open'"))
 _RESTING = _UNSETTLED.where(orders.c.status == text("'resting'"))
+_CANCEL = orders.alias("cancel")
+_CANCELLED = _UNSETTLED.join(
+    _CANCEL, (_CANCEL.c.bot_id == orders.c.bot_id) & (_CANCEL.c.cancels_number == orders.c.number)
+).where(_CANCEL.c.status == text("'open'"))
 _ENTRIES = text(
     "SELECT count(*) FROM orders"
     " WHERE status = 'open' AND side = 'BUY' AND (user_id = :user_id OR :user_id = :everyone)"

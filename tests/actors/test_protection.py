@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from botwarden.actors.errand import CancelErrand
 from botwarden.actors.loading import read_rows
+from botwarden.actors.tending import LookAtList
 from botwarden.exchange.port import NotFound
 from botwarden.persistence import bots
 from botwarden.persistence.bots import Bot
@@ -301,6 +302,29 @@ async def test_a_crash_while_the_list_is_taken_off(house, where, meanwhile):
     await house.until(bot, is_flat, passing=True)
     assert len(await sales(house, bot)) == 1
     assert alive(house) == []
+    await check_sold_once(house, following, bot)
+
+
+async def test_a_list_that_was_booked_while_its_cancel_was_in_flight(house):
+    """A look finds the list sold before the cancel's answer comes: the next life ends the cancel."""
+    life = await house.begin()
+    bot = await protected(house, life)
+    look = house.world.fault(on="GET orderList", held=True, times=1)
+    cancel = house.world.fault(on=CANCELS, held=True)
+    life.bot(bot).tell(LookAtList())
+    await house.once(lambda: look.counts["caught"])
+    life.signal(bot, Signal.SELL)
+    await house.once(lambda: cancel.counts["caught"])
+    house.world.say(CRASHED_PRICE)
+    look.release()
+    state = await house.until(bot, lambda state: state.resting_list_number is None)
+    assert state.open_order_number is not None
+    await life.crash()
+    house.world.venue.faults.clear()
+    following = await house.begin()
+    await house.until(bot, is_flat, passing=True)
+    assert [type_ for type_, _ in await sales(house, bot)] == ["OCO"]
+    assert following.crashes == []
     await check_sold_once(house, following, bot)
 
 
