@@ -21,6 +21,8 @@ class Line:
         self._speaks = asyncio.Event()
         self._speaks.set()
         self.port = 0
+        #: How long everything that is said is on its way.
+        self.delay_s = 0.0
         #: Looks at what clients send, after it was forwarded; true cuts that connection off from its answers.
         self.deafen: Callable[[bytes], bool] = lambda _sent: False
 
@@ -82,6 +84,7 @@ class Line:
     ) -> None:
         while data := await source.read(65536):
             await self._speaks.wait()
+            await asyncio.sleep(self.delay_s)
             if listens and self.deafen(data):
                 deaf.set()
             if not listens and deaf.is_set():
