@@ -36,6 +36,7 @@ UNKNOWN_ORDER = -2013
 UNKNOWN_LIST = frozenset({-2013, -2011, -2018})
 
 CLOSED = "the account was closed by us"
+SENT_BEFORE = "it was sent before, and is asked about"
 
 #: Most rows of one answer. Source: Binance spot API, allOrders and myTrades, limit.
 PAGE = 1000
@@ -63,6 +64,8 @@ class BinanceAccount:
         self._listen = listen
         self._on_close = on_close
         self._is_open = True
+        #: What has left, and when it was intended: nothing leaves twice, whoever asks for it.
+        self._sent: dict[str, datetime] = {}
         self._stop_listening: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
@@ -105,6 +108,9 @@ class BinanceAccount:
             late = self._too_many(priority)
         if late is not None:
             return late
+        if order.client_order_id in self._sent:
+            return Unknown(message=SENT_BEFORE)
+        self._note_sent(order)
         try:
             return await self._wire.ask(
                 method,
@@ -216,6 +222,12 @@ class BinanceAccount:
         if self._clock.now() >= order.intended_at + self._receive_window / 2:
             return NeverSent(message="too much time has passed since the order was intended")
         return None
+
+    def _note_sent(self, order: Order) -> None:
+        """Remember it for as long as a copy could still be accepted."""
+        over = self._clock.now() - 2 * self._receive_window
+        self._sent = {name: at for name, at in self._sent.items() if at > over}
+        self._sent[order.client_order_id] = order.intended_at
 
     def _too_many(self, priority: Priority) -> NeverSent | None:
         wait_s = self._orders.wait_s(priority)

@@ -21,6 +21,7 @@ def an_order(
     quantity_base: Decimal | None = Decimal("0.5"),
     quantity_quote: Decimal | None = None,
     intended_at: datetime | None = None,
+    client_order_id: str = CLIENT_ID,
 ) -> Order:
     """Return a committed market order, intended just now unless it is said otherwise."""
     now = datetime.now(UTC)
@@ -33,7 +34,7 @@ def an_order(
         quantity_base=quantity_base,
         quantity_quote=quantity_quote,
         decided_price_quote=Decimal(100),
-        client_order_id=CLIENT_ID,
+        client_order_id=client_order_id,
         intended_at=(intended_at or now) - timedelta(microseconds=(intended_at or now).microsecond % 1000),
     )
 

@@ -56,6 +56,15 @@ async def test_timestamp_and_window_are_pinned(raw: RawVenue, account: BinanceAc
     }  # fmt: skip
 
 
+async def test_nothing_leaves_twice(raw: RawVenue, account: BinanceAccount) -> None:
+    """Whoever asks for the same order again is told to ask what became of it; the venue hears nothing."""
+    raw.next(ORDER, answer(full_answer()))
+    order = an_order()
+    assert isinstance(await account.place(order), Executed)
+    assert isinstance(await account.place(order), Unknown)
+    assert len(raw.seen(ORDER)) == 1
+
+
 @pytest.mark.parametrize(("delayed_s", "accepted"), [(0.0, True), (3.0, True), (4.5, False), (3600.0, False)])
 async def test_request_is_refused_when_its_window_has_passed(
     raw: RawVenue, account: BinanceAccount, delayed_s: float, accepted: bool
@@ -74,7 +83,10 @@ async def test_concurrent_orders_keep_their_own_moments(raw: RawVenue, account: 
     """Orders of one key that are sent at the same time do not share a time stamp."""
     raw.always(ORDER, answer({"code": -2010, "msg": "Account has insufficient balance."}, status=400))
     now = datetime.now(UTC)
-    orders = [an_order(intended_at=now - timedelta(milliseconds=ago)) for ago in range(0, 1000, 100)]
+    orders = [
+        an_order(intended_at=now - timedelta(milliseconds=ago), client_order_id=f"{CLIENT_ID}-{ago}")
+        for ago in range(0, 1000, 100)
+    ]
     async with anyio.create_task_group() as group:
         for order in orders:
             group.start_soon(account.place, order)
@@ -207,7 +219,7 @@ async def test_dropped_keep_alive_never_repeats_an_order(raw: RawVenue, account:
     raw.next(ORDER, answer(full_answer()), reset)
     raw.always(ORDER, answer(full_answer()))
     assert isinstance(await account.place(an_order()), Executed)
-    assert isinstance(await account.place(an_order()), Unknown)
+    assert isinstance(await account.place(an_order(client_order_id=f"{CLIENT_ID}-2")), Unknown)
     assert len(raw.seen(ORDER)) == 2
 
 
@@ -275,7 +287,8 @@ async def test_pause_is_never_sent(raw: RawVenue, account: BinanceAccount) -> No
     too_much = {"code": -1003, "msg": "Too much request weight used."}
     raw.next(ORDER, answer(too_much, status=429, headers={"Retry-After": "30"}))
     assert await account.place(an_order()) == Rejected(code=-1003, message="Too much request weight used.")
-    assert isinstance(await account.place(an_order(side=Side.SELL)), NeverSent)
+    exit_order = an_order(side=Side.SELL, client_order_id=f"{CLIENT_ID}-2")
+    assert isinstance(await account.place(exit_order), NeverSent)
     assert len(raw.seen(ORDER)) == 1
 
 
@@ -295,7 +308,8 @@ async def test_order_count_header_is_followed(raw: RawVenue, account: BinanceAcc
     """When the venue says that the day's orders are used up, none is sent to find out."""
     raw.next(ORDER, answer(full_answer(), headers={"X-MBX-ORDER-COUNT-1D": "160000"}))
     assert isinstance(await account.place(an_order()), Executed)
-    assert isinstance(await account.place(an_order(side=Side.SELL)), NeverSent)
+    exit_order = an_order(side=Side.SELL, client_order_id=f"{CLIENT_ID}-2")
+    assert isinstance(await account.place(exit_order), NeverSent)
     assert len(raw.seen(ORDER)) == 1
 
 
