@@ -100,12 +100,12 @@ class Broadcast:
 
     # Saying.
 
-    async def publish_states(self, changed: Sequence[StateChanged]) -> None:
-        """Tell each owner's watchers, in one message per owner."""
+    async def publish_states(self, changed: Sequence[StateChanged]) -> bool:
+        """Tell each owner's watchers, in one message per owner; return whether Redis has taken it."""
         by_owner: dict[UserId, list[StateChanged]] = defaultdict(list)
         for state in changed:
             by_owner[state.user_id].append(state)
-        await self._publish([(f"status:{user_id}", states) for user_id, states in by_owner.items()])
+        return await self._publish([(f"status:{user_id}", states) for user_id, states in by_owner.items()])
 
     async def publish_wake(self, bot_ids: Sequence[BotId]) -> None:
         """Tell whoever holds these bots that somebody else wrote their rows."""
@@ -166,9 +166,9 @@ class Broadcast:
         """Hear the channel no more."""
         self._subscriptions.remove(self._channel(channel))
 
-    async def _publish(self, messages: Sequence[tuple[str, Any]]) -> None:
+    async def _publish(self, messages: Sequence[tuple[str, Any]]) -> bool:
         if not messages:
-            return
+            return True
         try:
             with anyio.fail_after(self._publish_within_s):
                 await self._send(messages)
@@ -176,8 +176,9 @@ class Broadcast:
             if self.lost == 0 or self.lost % 1000 == 0:
                 log.warning("word.lost", lost=self.lost, error=type(error).__name__)
             self.lost += len(messages)
-        else:
-            self.published += len(messages)
+            return False
+        self.published += len(messages)
+        return True
 
     async def _send(self, messages: Sequence[tuple[str, Any]]) -> None:
         if len(messages) == 1:
