@@ -14,6 +14,7 @@ from decimal import Decimal
 from botwarden.actors.bot_mail import BotMessage, OwnWord, Rearm, Reload, Remind, Swept, Tick, WriteMark
 from botwarden.actors.cached_row import CachedRow, Decide, Result
 from botwarden.actors.colleagues import Colleagues
+from botwarden.actors.desk_mail import DeskFailed, DeskNotice, DeskReady, FreeBalance, ListStirred
 from botwarden.actors.engagement import Engagement, hears_signals, needs_market
 from botwarden.actors.feed_mail import (
     FeedLost,
@@ -27,7 +28,6 @@ from botwarden.actors.feed_mail import (
 from botwarden.actors.hearing import Hearing
 from botwarden.actors.loading import BotRow
 from botwarden.actors.order import OrderSettled
-from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, FreeBalance, ListStirred
 from botwarden.actors.patience import Patience
 from botwarden.actors.progress import Forget, Ran
 from botwarden.actors.signals import StrategyCrashedError

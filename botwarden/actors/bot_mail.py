@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from botwarden.actors.desk_mail import DeskFailed, DeskNotice, DeskReady, ListStirred
 from botwarden.actors.feed_mail import FeedLost, FeedNotice, FeedRestored, PriceTouched
-from botwarden.actors.order_desk import DeskFailed, DeskNotice, DeskReady, ListStirred
 from botwarden.actors.tending import LookAtList, Tend
 from botwarden.runtime import InboxSpec
 

@@ -175,7 +175,7 @@ class BotsActor(Actor[BotsMessage | _Sweep]):
         self._unread -= frozenset(slots)
         leaving = [bot_id for bot_id in self._bots if slot_of(bot_id) in slots]
         refs = [self._bots.pop(bot_id) for bot_id in leaving]
-        await self.context.stop_children([ref for ref in refs if ref.is_alive])
+        await self.context.stop_children(refs)
 
     async def _wake(self, bot_ids: Sequence[BotId]) -> None:
         strangers: set[int] = set()

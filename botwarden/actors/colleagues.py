@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from botwarden.actors.announcer import Announce
 from botwarden.actors.committer import Commit
+from botwarden.actors.desk_mail import DeskMessage
 from botwarden.actors.feed_mail import FeedMessage
-from botwarden.actors.order_desk import DeskMessage
 from botwarden.actors.progress import ProgressMessage
 from botwarden.actors.row_reader import Read
 from botwarden.runtime import Ref

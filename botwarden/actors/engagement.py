@@ -8,9 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from botwarden.actors.colleagues import Colleagues
-from botwarden.actors.feed_mail import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
-from botwarden.actors.loading import BotRow
-from botwarden.actors.order_desk import (
+from botwarden.actors.desk_mail import (
     DeskFailed,
     DeskKey,
     DeskReady,
@@ -21,6 +19,8 @@ from botwarden.actors.order_desk import (
     Resolve,
     Send,
 )
+from botwarden.actors.feed_mail import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
+from botwarden.actors.loading import BotRow
 from botwarden.actors.signals import SignalKey
 from botwarden.runtime import Ref
 from botwarden.trading.bot import BotConfig, BotId, BotState, HaltedBy, Status

@@ -15,6 +15,22 @@ from decimal import Decimal
 
 import anyio
 
+from botwarden.actors.desk_mail import (
+    DeskFailed,
+    DeskKey,
+    DeskMessage,
+    DeskNotice,
+    DeskReady,
+    Enroll,
+    Enrolled,
+    FreeBalance,
+    Leave,
+    ListStirred,
+    Look,
+    LookUpFree,
+    Resolve,
+    Send,
+)
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.order import (
     ORDER_INBOX,
@@ -31,107 +47,13 @@ from botwarden.errors import Missing, Unavailable
 from botwarden.exchange.errors import ClientFailed, UnreadableSecret
 from botwarden.exchange.port import Account, NewsMissed, OrderNews
 from botwarden.runtime import Actor, ChildSpec, Intensity, Next, Ref, Restart, Terminated
-from botwarden.trading.bot import ApiKeyId, BotId, Status, Venue
+from botwarden.trading.bot import BotId, Status
 from botwarden.trading.orders import NeverSent, Order, bot_of, names_list
 
 #: A desk or an order actor is never given up: what it is for stays to be done.
 NEVER_GIVE_UP = Intensity(restarts=1_000_000_000, within_s=60.0)
 
 REOPEN_AFTER_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskReady:
-    """Orders of this key can be placed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskFailed:
-    """Orders of this key cannot be placed now, and why."""
-
-    status: Status
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreeBalance:
-    """What the account has free of the bot's coin."""
-
-    free_base: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class ListStirred:
-    """Something has become of the bot's list, if it has one."""
-
-
-#: What a desk tells a bot.
-DeskNotice = DeskReady | DeskFailed | FreeBalance | ListStirred | OrderSettled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskKey:
-    """Which desk is meant."""
-
-    venue: Venue
-    api_key_id: ApiKeyId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enroll:
-    """Tell this bot now, and whenever it changes, whether the desk can place orders."""
-
-    desk: DeskKey
-    bot_id: BotId
-    bot: Ref[DeskNotice]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """The bot needs no desk any more."""
-
-    desk: DeskKey
-    bot_id: BotId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
-    """Place this order, which was committed a moment ago by this process and handed to nobody yet."""
-
-    desk: DeskKey
-    order: Order
-    bot: Ref[DeskNotice]
-    #: What a cancel is about.
-    listed: Order | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolve:
-    """Find out what became of this order; it may have been sent."""
-
-    desk: DeskKey
-    order: Order
-    bot: Ref[DeskNotice]
-    #: What a cancel is about.
-    listed: Order | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """See whether this list still rests, and tell the bot if not."""
-
-    desk: DeskKey
-    order: Order
-    bot: Ref[DeskNotice]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookUpFree:
-    """Tell the bot how much of the asset the account has free."""
-
-    desk: DeskKey
-    asset: str
-    bot: Ref[DeskNotice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +83,6 @@ class _Attended:
     attendant: Ref[OrderMessage]
     #: The ids by which news may mean it: its own, and that of the list that it takes off.
     ids: frozenset[str]
-
-
-DeskMessage = Enroll | Leave | Send | Resolve | Look | LookUpFree
 
 
 class OrderDeskActor(Actor[DeskMessage | _Open | _Heard]):
@@ -363,9 +282,16 @@ class DesksActor(Actor[DeskMessage]):
 
     children_stop_together = True
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, enrolled: Enrolled) -> None:
         self._surroundings = surroundings
+        self._enrolled = enrolled
         self._desks: dict[DeskKey, Ref[DeskMessage]] = {}
+
+    async def started(self) -> None:
+        """Open the desks of those who were enrolled before this actor crashed."""
+        for key, bots in self._enrolled.items():
+            if bots:
+                self._desks[key] = await self._spawn(key)
 
     async def receive(self, message: DeskMessage, /) -> None:
         """Pass the message on."""
@@ -377,7 +303,7 @@ class DesksActor(Actor[DeskMessage]):
             message.bot.tell(OrderSettled(order=message.order, outcome=outcome))
 
     async def _spawn(self, key: DeskKey) -> Ref[DeskMessage]:
-        enrolled: dict[BotId, Ref[DeskNotice]] = {}
+        enrolled = self._enrolled.setdefault(key, {})
         return await self.context.spawn(
             ChildSpec(
                 name=f"desk:{key.venue}:{key.api_key_id}",

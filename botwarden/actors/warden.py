@@ -28,6 +28,7 @@ from botwarden.actors.bots import BotsActor, BotsMessage, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
 from botwarden.actors.day_clock import DayClockActor
+from botwarden.actors.desk_mail import Enrolled
 from botwarden.actors.feed_mail import FeedBoard, Watches
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedsActor
@@ -67,17 +68,18 @@ class WardenActor(Actor[RowsWritten]):
     async def started(self) -> None:
         """Start the children in the order of their need."""
         surroundings, standing, board = self._surroundings, Standing(), FeedBoard()
-        watches = Watches()
-        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, lambda: self._bots, standing))
+        watches, enrolled = Watches(), Enrolled()
         announcer = await self._child("announcer", lambda: AnnouncerActor(surroundings), UNLIMITED)
         colleagues = Colleagues(
             announcer=announcer,
             committer=await self._child("committer", lambda: CommitterActor(surroundings, announcer)),
             reader=await self._child("reader", lambda: RowReaderActor(surroundings.database)),
             progress=await self._child("progress", lambda: ProgressActor(surroundings), UNLIMITED),
-            desks=await self._child("desks", lambda: DesksActor(surroundings)),
+            desks=await self._child("desks", lambda: DesksActor(surroundings, enrolled)),
             feeds=await self._child("feeds", lambda: FeedsActor(surroundings, board, watches)),
         )
+        # It stops right after the bots: whoever takes their slots need not wait for orders on their way.
+        await self._child("slot-keeper", lambda: SlotKeeperActor(surroundings, lambda: self._bots, standing))
         bots = self._bots = await self._child("bots", lambda: BotsActor(surroundings, colleagues, standing))
         await self._child(
             "reconciler",

@@ -19,6 +19,7 @@ from botwarden.actors.bot_mail import BotMessage
 from botwarden.actors.bots import BotsActor, Take, Wake
 from botwarden.actors.colleagues import Colleagues
 from botwarden.actors.committer import CommitterActor
+from botwarden.actors.desk_mail import Enrolled
 from botwarden.actors.feed_mail import FeedBoard, FeedMessage, SignalGiven, Subject, Watch, Watches
 from botwarden.actors.inboxes import WIDE
 from botwarden.actors.market_feed import FeedsActor
@@ -81,13 +82,14 @@ class _Root(Actor[Any]):
         held = replace(usual, database=CommitterDatabase(usual.database, doors))
         seen = replace(usual, database=BotsDatabase(usual.database, doors))
         watches = Watches()
+        enrolled = Enrolled()
         announcer = await self._child("announcer", lambda: AnnouncerActor(usual))
         colleagues = life.colleagues = Colleagues(
             announcer=announcer,
             committer=await self._child("committer", lambda: CommitterActor(held, announcer)),
             reader=await self._child("reader", lambda: RowReaderActor(seen.database)),
             progress=await self._child("progress", lambda: ProgressActor(usual)),
-            desks=await self._child("desks", lambda: DesksActor(usual)),
+            desks=await self._child("desks", lambda: DesksActor(usual, enrolled)),
             feeds=await self._child("feeds", lambda: OverheardFeeds(usual, life.board, watches, life.asked)),
         )
         life.bots = await self._child("bots", lambda: BotsActor(seen, colleagues, life.standing))

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from botwarden.actors.bots import Drop, Take
-from botwarden.actors.order_desk import DeskKey, DeskNotice, Enroll, FreeBalance, LookUpFree, Resolve, Send
+from botwarden.actors.desk_mail import DeskKey, DeskNotice, Enroll, FreeBalance, LookUpFree, Resolve, Send
 from botwarden.runtime import Actor, ChildSpec
 from botwarden.trading.bot import BotId, Status, Venue
 from botwarden.trading.decisions import CloseRequested, Signal
@@ -138,6 +138,22 @@ async def test_a_desk_that_crashes_asks(house, place):
     life.signal(bot, Signal.BUY if place is Step.SENDING else Signal.SELL)
     await house.until(bot, is_settled(2), passing=True)
     assert [crash.name for crash in life.crashes] == [name]
+
+
+async def test_whoever_was_enrolled_hears_of_the_desk_after_all_desks_crashed(house):
+    """The actor that finds desks takes them all along when it crashes; they open for the same bots."""
+    life = await house.begin()
+    bot = await house.running(life)
+    before = life.actor(f"desk:paper:{house.api_key_id}")
+    # No key to find a desk by: a bug.
+    life.colleagues.desks.tell(None)
+    await house.once(lambda: life.actor("desks").restarts, passing=True)
+    await house.once(lambda: life.actor(f"desk:paper:{house.api_key_id}") not in (None, before), passing=True)
+    house.world.fault(on="POST order", executes="yes", answer="reset")
+    life.signal(bot, Signal.BUY)
+    # News of the order, which only a desk that knows the bot passes on, settles it while time stands still.
+    await house.until(bot, is_settled(1))
+    await house.check_books(life)
 
 
 async def test_a_sale_never_exceeds_what_is_free(house):
