@@ -29,8 +29,10 @@ Transaction = AsyncConnection
 _LOCK_NOT_AVAILABLE = "55P03"
 _DEADLOCK = "40P01"
 
-#: Classes and codes of errors that pass by themselves. Source: PostgreSQL, appendix A (error codes).
-_AWAY_CLASSES = ("08", "53", "57", "58")
+#: Classes and codes of errors that are the server's own affair, and pass: connections, resources (a full
+#: disk), an operator, the system, and what has gone wrong inside.
+#: Source: PostgreSQL, appendix A (error codes).
+_AWAY_CLASSES = ("08", "53", "57", "58", "XX")
 _AWAY_CODES = ("25P03", "25P04", "40001", "25006", "55000")
 
 

@@ -1,21 +1,28 @@
 """Bad days of the servers around a replica whose bots trade: what is promised, and that all heals."""
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import anyio
 import asyncpg
 import httpx
 import pytest
+from redis.asyncio import Redis
 
+from chaos import disk
 from chaos.world import until
 from tests.system.conftest import shared_folder
-from tests.system.fleet import PATIENCE_S, Fleet, open_fleet, trades
+from tests.system.fleet import PATIENCE_S, Fleet, open_fleet, together, trades
+from tests.system.watcher import Watcher
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(180)]
 
 #: Each way, for each of the statements of a commit.
 SLOW_S = 0.05
+
+_knocks = itertools.count()
 
 #: Longer than a replica believes that it lives, and than its sessions may stall.
 LONG_S = 6.0
@@ -42,10 +49,11 @@ async def fleet(harbour) -> AsyncIterator[Fleet]:
     await harbour.end()
 
 
-async def answer_of(fleet: Fleet, path: str) -> httpx.Response:
-    """Return what the replica says now."""
+async def answer_of(fleet: Fleet, method: str = "GET") -> httpx.Response:
+    """Return what the replica says now to somebody who reads a bot's state, or changes it."""
+    body = {"last_error_message": f"knock {next(_knocks)}"} if method == "PUT" else None
     async with fleet.client(fleet.world.replicas[0]) as client:
-        return await client.get(path)
+        return await client.request(method, f"/bot-states/{fleet.bots[0].id}", json=body)
 
 
 async def ready(fleet: Fleet) -> httpx.Response:
@@ -55,14 +63,36 @@ async def ready(fleet: Fleet) -> httpx.Response:
         return await client.get(f"{address}/health/ready")
 
 
-async def is_away(fleet: Fleet) -> bool:
+async def is_away(fleet: Fleet, method: str = "GET") -> bool:
     """Whether the API says that it cannot answer now."""
-    answer = await answer_of(fleet, "/bots")
+    answer = await answer_of(fleet, method)
     if answer.status_code != 503:
         return False
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert int(answer.headers["retry-after"]) >= 1
     return True
+
+
+async def fill_up(fleet: Fleet) -> None:
+    """Use up what room the files of the trail still have, to the last short row."""
+    connection = await asyncpg.connect(fleet.database_url.replace("postgresql+asyncpg", "postgresql"))
+    for length in (50, 5, 0):
+        with suppress(asyncpg.PostgresError):
+            while True:
+                await connection.execute(_FILL, 1, length)
+    await connection.close()
+
+
+async def is_served(fleet: Fleet) -> None:
+    """Somebody who asks, and somebody who writes, are answered as ever."""
+    for method in ("GET", "PUT"):
+        answer = await answer_of(fleet, method)
+        assert answer.status_code in (200, 423), answer.text
+
+
+async def has_moved(watcher: Watcher, seen: dict[int, int]) -> bool:
+    """Whether something newer was seen of each bot."""
+    return all(watcher.versions[bot] > version for bot, version in seen.items())
 
 
 async def orders_there(fleet: Fleet) -> int:
@@ -121,7 +151,7 @@ async def test_without_its_database_nothing_is_traded_and_the_api_says_503(fleet
         assert state.json()["checks"]["database"] == "failed"
         # Whatever was on its way when the database went has arrived.
         before = await orders_there(fleet)
-        await goes_on_for(LONG_S, lambda: answer_of(fleet, "/bots"))
+        await goes_on_for(LONG_S, lambda: answer_of(fleet))
         assert await orders_there(fleet) == before
 
 
@@ -143,6 +173,81 @@ async def test_a_database_that_is_killed_comes_back_with_everything(fleet):
     assert await until(is_another, within_s=PATIENCE_S)
 
 
+async def test_on_a_full_disk_nothing_is_traded_that_cannot_be_recorded(fleet):
+    """The trail cannot grow: owners are told so, nothing is ordered, and all goes on once there is room."""
+    await fleet.sql(_FILL, 12_000, 50)
+    with disk.full(fleet.world.servers):
+        await fill_up(fleet)
+        assert await until(lambda: is_away(fleet, "PUT"), within_s=PATIENCE_S)
+        before = await orders_there(fleet)
+        await goes_on_for(LONG_S, lambda: answer_of(fleet, "PUT"))
+        assert await orders_there(fleet) == before
+        assert (await answer_of(fleet)).status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 45])
+async def test_without_redis_all_goes_on(fleet, seconds):
+    """Bots trade, owners are answered, and watchers see what happens, if later, and in the end the truth."""
+    line = fleet.networks[0].redis
+    watcher = Watcher(fleet)
+    async with anyio.create_task_group() as watching:
+        watching.start_soon(watcher.watch)
+        await fleet.trades_on()
+        await line.cut()
+        seen = dict(watcher.versions)
+        await goes_on_for(seconds, lambda: is_served(fleet))
+        await fleet.trades_on()
+        assert await until(lambda: has_moved(watcher, seen), within_s=PATIENCE_S)
+        assert (await ready(fleet)).json()["checks"]["redis"] == "degraded"
+        await line.open()
+        await fleet.trades_on()
+        await together(*(partial(fleet.ask, "POST", f"/bots/{bot.id}/stop") for bot in fleet.bots))
+        await watcher.sees_the_truth()
+        watching.cancel_scope.cancel()
+    await together(*(partial(fleet.start, bot) for bot in fleet.bots))
+
+
+@pytest.mark.parametrize("word", ["kill", "flush"])
+async def test_a_redis_that_forgets_everything_costs_nothing(fleet, word):
+    """Nothing that matters is kept there: it is killed, or emptied, and nobody notices for long."""
+    watcher = Watcher(fleet)
+    async with anyio.create_task_group() as watching:
+        watching.start_soon(watcher.watch)
+        await fleet.trades_on()
+        if word == "kill":
+            fleet.world.kill_service("valkey")
+        else:
+            async with Redis.from_url(fleet.world.settings.redis_url) as redis:
+                await redis.flushall()
+        await fleet.trades_on()
+        await together(*(partial(fleet.ask, "POST", f"/bots/{bot.id}/stop") for bot in fleet.bots))
+        await watcher.sees_the_truth()
+        watching.cancel_scope.cancel()
+    await together(*(partial(fleet.start, bot) for bot in fleet.bots))
+
+
+async def test_without_redis_a_command_reaches_the_other_replica(fleet):
+    """Word is lost, so the holder finds by itself what an owner has written elsewhere."""
+    await fleet.serve_both()
+    for network in fleet.networks:
+        await network.redis.cut()
+    for bot in fleet.bots:
+        elsewhere = fleet.other(await fleet.holder(bot))
+        await fleet.ask("POST", f"/bots/{bot.id}/stop", at=elsewhere)
+        known = len(await fleet.venue_orders(bot))
+        await fleet.ask("POST", f"/bots/{bot.id}/start", at=elsewhere)
+        assert (await fleet.state(bot))["status"] in ("pending", "running", "waiting (no signal)")
+        assert len(await fleet.venue_orders(bot)) >= known
+    await fleet.trades_on()
+    for network in fleet.networks:
+        await network.redis.open()
+    fleet.world.replicas[1].kill()
+
+
+_FILL = """
+    INSERT INTO bot_events (at, bot_id, user_id, version, cause, kind, changes, message)
+    SELECT now(), 0, 0, n, 'api', 'filler', '{}', repeat(md5(n::text), $2) FROM generate_series(1, $1) AS n
+"""
 _END_REPLICAS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'botwarden%'
 """

@@ -1,7 +1,6 @@
 """Several replicas behave as one: any answers for all, and who goes hands over."""
 
 import secrets
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,8 @@ import httpx
 import pytest
 
 from chaos.world import Replica, until
-from tests.system.fleet import PATIENCE_S, Fleet, Hired, State, followed, together, trades
+from tests.system.fleet import PATIENCE_S, Fleet, Hired, followed, together, trades
+from tests.system.watcher import Watcher
 
 pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -97,48 +97,11 @@ async def test_a_rolling_restart_loses_no_state_and_fails_no_request(fleet):
             knocking.cancel_scope.cancel()
         await fleet.until(trades(3))
         await together(*(partial(fleet.ask, "POST", f"/bots/{bot.id}/stop") for bot in fleet.bots))
-        truth = {bot: state["version"] for bot, state in (await fleet.states()).items()}
         for watcher in watchers:
-            assert await until(partial(watcher.has_seen, truth), within_s=PATIENCE_S)
+            await watcher.sees_the_truth()
         watching.cancel_scope.cancel()
     assert refused == []
     await fleet.check_books()
-
-
-class Watcher:
-    """A client of the status stream that comes back with what it saw last, to whoever answers."""
-
-    def __init__(self, fleet: Fleet, first: int) -> None:
-        self._fleet = fleet
-        self._at = first
-        self.versions: dict[int, int] = {}
-
-    async def watch(self) -> None:
-        """Watch for ever."""
-        last_id = ""
-        while True:
-            replica = self._fleet.world.replicas[self._at % len(self._fleet.world.replicas)]
-            headers = {"Last-Event-ID": last_id} if last_id else {}
-            with suppress(httpx.TransportError):
-                async with (
-                    self._fleet.client(replica) as client,
-                    client.stream("GET", "/bots/status-stream", headers=headers) as stream,
-                ):
-                    async for line in stream.aiter_lines():
-                        if line.startswith("id: "):
-                            last_id = line[4:]
-                        elif line.startswith("data: "):
-                            self._see(httpx.Response(200, content=line[6:]).json())
-            self._at += 1
-
-    async def has_seen(self, versions: dict[int, int]) -> bool:
-        """Whether the newest that was seen is this."""
-        return self.versions == versions
-
-    def _see(self, state: State) -> None:
-        if "version" in state:
-            assert state["version"] >= self.versions.get(state["id"], 0)
-            self.versions[state["id"]] = state["version"]
 
 
 async def _knock(fleet: Fleet, refused: list[str]) -> None:
