@@ -71,6 +71,11 @@ class Fleet:
             rest.until = datetime.now(UTC)
             await self._ask("POST", f"/bots/{bot_id}/start")
 
+    def client(self, address: str) -> httpx.AsyncClient:
+        """Return a client of one replica that is signed in."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return httpx.AsyncClient(base_url=address, headers=headers, timeout=_ASK_WITHIN)
+
     async def brake(self) -> None:
         """Let no bot enter any more; exits go on."""
         await self._ask("PUT", "/halt")
