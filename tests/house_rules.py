@@ -166,6 +166,14 @@ def raises_again(handler: ast.ExceptHandler) -> bool:
     return False
 
 
+def raise_in_group(source: Source) -> Found:
+    for node in source.nodes:
+        handlers = node.handlers if isinstance(node, ast.TryStar) else []
+        for inner in (inner for handler in handlers for inner in ast.walk(handler)):
+            if isinstance(inner, ast.Raise) and inner.exc is not None:
+                yield inner.lineno, "raise after `except*`: Python before 3.11.4 wraps it in one more group"
+
+
 def mock(source: Source) -> Found:
     for node in source.nodes:
         match node:
@@ -220,6 +228,7 @@ RULES: dict[str, Rule] = {
     "clock-in-place": clock_in_place,
     "sleeping-test": sleeping_test,
     "broad-except": broad_except,
+    "raise-in-group": raise_in_group,
     "mock": mock,
     "float-money": float_money,
     "environment": environment,

@@ -38,6 +38,12 @@ SAMPLES = [
     ),
     ("broad-except", "botwarden/x.py", DOC + TRY + "except: g()", None),
     ("broad-except", "botwarden/x.py", DOC + TRY + "except (OSError, BaseException): g()", None),
+    (
+        "raise-in-group",
+        "botwarden/x.py",
+        DOC + TRY + "except* OSError as group: raise X from group",
+        DOC + TRY + "except* OSError: raise",
+    ),
     ("mock", "tests/x.py", DOC + "bot = MagicMock()", DOC + "bot = Bot()"),
     ("mock", "tests/x.py", DOC + "from unittest.mock import patch", None),
     ("mock", "tests/x.py", DOC + "import unittest.mock", None),

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import click
 
+from botwarden.errors import Unavailable
 from botwarden.exchange.paper.options import LIVE_STREAM_URL, LIVE_URL, PaperOptions
 from botwarden.exchange.paper.server import serve
 from botwarden.exchange.paper.source import SourceError
@@ -91,10 +92,14 @@ def command(
         symbols=list(symbol),
         admin_token=admin_token,
     )
+    failures: list[BaseException] = []
     try:
         anyio.run(_serve_until_signalled, options, backend_options={"use_uvloop": sys.platform != "win32"})
-    except* (SourceError, StoreError, OSError) as group:
-        raise click.ClickException("; ".join(str(error) for error in _leaves(group))) from None
+    except* (SourceError, StoreError, Unavailable, OSError) as group:
+        # Raised after the block: Python before 3.11.4 wraps what is raised in it in a group.
+        failures = _leaves(group)
+    if failures:
+        raise click.ClickException("; ".join(str(error) for error in failures))
 
 
 async def _serve_until_signalled(options: PaperOptions) -> None:

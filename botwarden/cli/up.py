@@ -50,10 +50,7 @@ def command(**words: Any) -> None:
     settings = Settings.from_env(os.environ, words)
     _check_market(settings)
     logs.configure(settings.log_level, settings.log_format)
-    try:
-        anyio.run(_up, settings, backend_options={"use_uvloop": True})
-    except* EmbeddedFailure as group:
-        raise click.ClickException(str(_first(group))) from None
+    anyio.run(_up, settings, backend_options={"use_uvloop": True})
 
 
 def _check_market(settings: Settings) -> None:
@@ -170,10 +167,3 @@ def _free_port(wanted: int) -> int:
         except (OSError, OverflowError):
             continue
     raise EmbeddedFailure("There is no free port for the paper exchange.")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
