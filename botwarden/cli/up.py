@@ -25,6 +25,8 @@ from botwarden.persistence.embedded.servers import EmbeddedServers
 from botwarden.persistence.migrate import upgrade
 from botwarden.settings import Settings, Source
 
+#: The service, and its log.
+PAPER = "paper-exchange"
 PAPER_READY_WITHIN_S = 60.0
 
 
@@ -84,7 +86,7 @@ async def _up(settings: Settings) -> None:
             paper_url=settings.paper_url,
             paper_admin_token=settings.paper_admin_token,
         )
-        await _paper_is_ready(settings)
+        await _until_paper_is_ready(settings, servers)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(_end_with_servers, servers)
         await until_signalled(settings, listener, lambda address: _welcome(settings, address))
@@ -117,7 +119,7 @@ def _banner(settings: Settings, address: str, account: DemoAccount) -> str:
 
 
 def _paper_exchange(settings: Settings, base: Path, port: int) -> Service:
-    words = [sys.executable, "-m", "botwarden", "paper-exchange", "--host", "127.0.0.1", "--port", str(port)]
+    words = [sys.executable, "-m", "botwarden", PAPER, "--host", "127.0.0.1", "--port", str(port)]
     words += [
         "--store",
         str(base / "paper.sqlite"),
@@ -133,22 +135,20 @@ def _paper_exchange(settings: Settings, base: Path, port: int) -> Service:
     for path in settings.replay:
         words += ["--replay", str(path)]
     env = {**os.environ, "BOTWARDEN_PAPER_ADMIN_TOKEN": settings.paper_admin_token}
-    return Service(name="paper-exchange", argv=words, env=env)
+    return Service(name=PAPER, argv=words, env=env, must_start=True)
 
 
-async def _paper_is_ready(settings: Settings) -> None:
+async def _until_paper_is_ready(settings: Settings, servers: EmbeddedServers) -> None:
     async with PaperAdmin(settings.paper_url, settings.paper_admin_token) as paper:
-        with anyio.move_on_after(PAPER_READY_WITHIN_S):
-            while True:
-                try:
-                    await paper.status()
-                except Unavailable:
-                    await anyio.sleep(0.05)
-                else:
-                    return
-    raise EmbeddedFailure(
-        "The paper exchange does not start; see log/paper-exchange.log in the data directory."
-    )
+
+        async def answers() -> bool:
+            try:
+                await paper.status()
+            except Unavailable:
+                return False
+            return True
+
+        await servers.until_ready(PAPER, answers, PAPER_READY_WITHIN_S)
 
 
 def _kept_secret(path: Path) -> str:

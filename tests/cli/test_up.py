@@ -1,8 +1,11 @@
-"""What `up` refuses before it starts anything."""
+"""What `up` refuses to start with, and how it says so."""
 
+import os
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -37,3 +40,33 @@ def test_a_port_in_use_is_said_before_anything_starts(tmp_path):
     assert answer.returncode == 1
     assert answer.stderr == f"Error: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
     assert not (data / "postgresql").exists()
+
+
+@pytest.fixture
+def data_dir():
+    """Where the servers' own user can go too, when root runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="bw-", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o755)
+        yield Path(place) / "data"
+
+
+def test_a_market_that_does_not_come_ends_the_start_with_its_reason(data_dir, tmp_path):
+    """Whatever keeps the paper exchange from starting is said at once, in its own words and in one line.
+
+    Nothing is started again and again meanwhile, and its log holds no traceback of what was to be expected.
+    """
+    bad = tmp_path / "README.md"
+    bad.write_text("open time,open,high,low,close,volume\n\nnot a kline\n")
+    env = {**os.environ, "BOTWARDEN_LIVE_URL": "http://127.0.0.1:9"}
+    for market, why in (
+        (["--market", "live"], "the public market at http://127.0.0.1:9 does not answer"),
+        (["--replay", str(bad)], "README.md, line 3: a kline has open time"),
+    ):
+        words = ["up", "--data-dir", str(data_dir), "--port", "0", *market]
+        command = [sys.executable, "-m", "botwarden", *words]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        assert answer.returncode == 1
+        assert answer.stderr.startswith(f"Error: paper-exchange does not start: {why}")
+        assert answer.stderr.count("\n") == 1
+        assert "again" not in answer.stdout
+    assert "Traceback" not in (data_dir / "log/paper-exchange.log").read_text()

@@ -45,14 +45,20 @@ class Service:
     pid_file: Path | None = None
     #: Runs once and is not started again.
     once: bool = False
+    #: The app does not start without it: an error of its own before it is ready ends the start.
+    must_start: bool = False
 
 
 class Leash:
     """A running keeper with its services."""
 
-    def __init__(self, process: subprocess.Popen[bytes], report: Callable[[str], None]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], report: Callable[[str], None], starting: set[str]
+    ) -> None:
         self._process = process
         self._report = report
+        #: Services that must start and are not ready yet.
+        self._starting = starting
         self._lost = anyio.Event()
         self._unread = b""
         self._releasing = False
@@ -87,7 +93,7 @@ class Leash:
                 pass_fds=[lock_fd],
                 start_new_session=True,
             )
-        leash = cls(process, report)
+        leash = cls(process, report, {service.name for service in services if service.must_start})
         spec = {
             "services": [_spec(service, log_dir) for service in services],
             "remove": [str(path) for path in remove],
@@ -117,6 +123,17 @@ class Leash:
     def is_lost(self) -> bool:
         """Whether the keeper is gone."""
         return self._lost.is_set()
+
+    def failed_start(self) -> str | None:
+        """Return a service that must start and ended with an error instead; to be killed is none."""
+        for name in sorted(self._starting):
+            if any(code > 0 for code in self.ends.get(name, ())):
+                return name
+        return None
+
+    def note_ready(self, name: str) -> None:
+        """Take note that a service has started: from now on, it is started again whatever it ends with."""
+        self._starting.discard(name)
 
     async def release(self, *, within_s: float = 45.0) -> None:
         """Let go: the keeper stops every service in order. Returns when all are gone."""
@@ -148,7 +165,7 @@ class Leash:
             return
         self.pids.pop(name, None)
         self.ends.setdefault(name, []).append(event["code"])
-        if event["again_in_s"] is not None:
+        if event["again_in_s"] is not None and name != self.failed_start():
             self._report(
                 f"{name} ended ({_how(event['code'])}); starting it again in {event['again_in_s']:g} s"
             )

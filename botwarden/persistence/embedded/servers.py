@@ -50,13 +50,14 @@ class EmbeddedServers:
     """PostgreSQL and Valkey, running, with whatever else was put under their keeper."""
 
     def __init__(
-        self, data_dir: Path, leash: Leash, *, database_url: str, redis_url: str, started_first_time: bool
+        self, ground: "Ground", leash: Leash, *, database_url: str, redis_url: str, started_first_time: bool
     ) -> None:
-        self.data_dir = data_dir
+        self.data_dir = ground.base
         self.database_url = database_url
         self.redis_url = redis_url
         #: Whether this start made the database.
         self.started_first_time = started_first_time
+        self._ground = ground
         self._leash = leash
 
     @classmethod
@@ -89,7 +90,7 @@ class EmbeddedServers:
                 await _until_ready(ground, leash)
                 await _ensure_database(ground.database_url("postgres"))
                 yield cls(
-                    base,
+                    ground,
                     leash,
                     database_url=ground.database_url(postgresql.DATABASE, driver="postgresql+asyncpg"),
                     redis_url=ground.redis_url(),
@@ -114,6 +115,15 @@ class EmbeddedServers:
     async def wait_lost(self) -> str:
         """Return, with the reason, once the keeper has died: the servers end, and so should the app."""
         return await self._leash.wait_lost()
+
+    async def until_ready(self, name: str, is_ready: Callable[[], Awaitable[bool]], within_s: float) -> None:
+        """Wait until one of the `extra` services is ready.
+
+        Raises:
+            EmbeddedFailure: it is not ready in time, or one that must start ended with an error.
+        """
+        await _poll(name, is_ready, self._ground, self._leash, within_s)
+        self._leash.note_ready(name)
 
     def announce(self, **facts: str) -> None:
         """Let commands find what runs: the URLs and these facts (see `read_run_file`)."""
@@ -145,6 +155,8 @@ class Ground:
         self.valkey_password = secrets.token_hex(24)
         self.binaries: PostgresBinaries = reachable_postgres(find_postgres(), base, self.owner)
         self.sockets = base
+        #: How long each log was before this start.
+        self._log_began: dict[str, int] = {log.stem: log.stat().st_size for log in self.log_dir.glob("*.log")}
 
     async def make_cluster(self) -> bool:
         """Make the cluster unless there is one; true when it was made now."""
@@ -204,6 +216,13 @@ class Ground:
             return ""
         return "\n".join(lines[-12:])
 
+    def last_error(self, name: str) -> str | None:
+        """Return what a service said last was wrong, since this start, in one line."""
+        with (self.log_dir / f"{name}.log").open(errors="replace") as log:
+            log.seek(self._log_began.get(name, 0))
+            said = [line for line in log.read().splitlines() if line.startswith("Error: ")]
+        return said[-1].removeprefix("Error: ") if said else None
+
 
 async def _take(lock: DataDirLock, report: Callable[[str], None]) -> None:
     """Take the lock, waiting for the servers of an app that was killed."""
@@ -229,11 +248,20 @@ async def _until_ready(ground: Ground, leash: Leash) -> None:
     await _poll(valkey.NAME, valkey_ready, ground, leash)
 
 
-async def _poll(name: str, is_ready: Callable[[], Awaitable[bool]], ground: Ground, leash: Leash) -> None:
-    with anyio.move_on_after(_READY_WITHIN_S):
+async def _poll(
+    name: str,
+    is_ready: Callable[[], Awaitable[bool]],
+    ground: Ground,
+    leash: Leash,
+    within_s: float = _READY_WITHIN_S,
+) -> None:
+    with anyio.move_on_after(within_s):
         while not await is_ready():
             if leash.is_lost:
                 raise EmbeddedFailure(await leash.wait_lost())
+            if (failed := leash.failed_start()) is not None:
+                why = ground.last_error(failed) or f"log/{failed}.log in the data directory tells more"
+                raise EmbeddedFailure(f"{failed} does not start: {why}")
             if len(leash.ends.get(name, ())) >= _GIVE_UP_AFTER_ENDS:
                 break
             await anyio.sleep(0.01)
