@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from botwarden.persistence.migrate import head, upgrade
+from botwarden.persistence.reach import place, saying_which
 from botwarden.settings import Settings
 
 
@@ -22,5 +23,7 @@ def command(**words: Any) -> None:
         url = settings.database_url
     if not url:
         raise click.UsageError("There is no database: set BOTWARDEN_DATABASE_URL, or pass --database-url.")
-    asyncio.run(upgrade(url, lambda step: click.echo(f"  {step}")))
+    click.echo(f"The {place(url)}:")
+    with saying_which(url):
+        asyncio.run(upgrade(url, lambda step: click.echo(f"  {step}")))
     click.echo(f"The schema is at head ({head()}).")

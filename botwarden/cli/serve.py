@@ -12,7 +12,8 @@ from botwarden import logs
 from botwarden.http.server import take_address
 from botwarden.persistence.database import Database
 from botwarden.persistence.installation import read_setting
-from botwarden.persistence.migrate import current, head
+from botwarden.persistence.migrate import NEWER_THAN_THIS, Standing, current, head, standing
+from botwarden.persistence.reach import saying_which
 from botwarden.settings import Settings, problems_for_serve
 from botwarden.wiring import run
 
@@ -40,14 +41,17 @@ async def _tell(address: str) -> None:
 
 
 async def _require_head(settings: Settings) -> None:
-    database = Database.connect(settings.database_url, pool_size=2)
-    try:
-        at = await current(database.engine)
-        async with database.read() as tx:
-            durable = await read_setting(tx, "synchronous_commit")
-    finally:
-        await database.close()
-    if at != head():
+    with saying_which(settings.database_url):
+        database = Database.connect(settings.database_url, pool_size=2)
+        try:
+            at = await current(database.engine)
+            async with database.read() as tx:
+                durable = await read_setting(tx, "synchronous_commit")
+        finally:
+            await database.close()
+    if standing(at) is Standing.NEWER:
+        raise click.ClickException(f"{NEWER_THAN_THIS} Run that release.")
+    if standing(at) is Standing.OLDER:
         raise click.ClickException(
             f"The database's schema is at {at or 'nothing'}, not at {head()}: run `botwarden migrate`."
         )

@@ -1,11 +1,16 @@
 """`botwarden migrate` brings a database to head, and says what it did."""
 
+from secrets import token_hex
+
 import pytest
 from anyio import to_thread
 from click.testing import CliRunner
+from sqlalchemy import make_url, text
 
 from botwarden.cli.main import group
 from botwarden.persistence import migrate
+from botwarden.persistence.database import Database
+from botwarden.persistence.reach import place
 
 pytestmark = pytest.mark.anyio
 
@@ -14,11 +19,11 @@ pytestmark = pytest.mark.anyio
 def ask(tmp_path):
     """Runs the command, in a thread: it has a loop of its own."""
 
-    async def ask(*words, **env):
+    async def ask(*words, command="migrate", **env):
         clean = {"BOTWARDEN_DATABASE_URL": None, "BOTWARDEN_DATABASE_DIRECT_URL": None}
         clean["BOTWARDEN_DATA_DIR"] = str(tmp_path / "data")
         return await to_thread.run_sync(
-            lambda: CliRunner().invoke(group, ["migrate", *words], env={**clean, **env})
+            lambda: CliRunner().invoke(group, [command, *words], env={**clean, **env})
         )
 
     return ask
@@ -36,10 +41,10 @@ async def test_an_empty_database_is_brought_to_head_step_by_step(ask, empty_url)
     """Each step is told; once more, there is none left."""
     answer = await ask(BOTWARDEN_DATABASE_URL=empty_url)
     assert answer.exit_code == 0, answer.output
-    assert answer.output.startswith("  0001: ")
+    assert answer.output.startswith(f"The {place(empty_url)}:\n  0001: ")
     assert answer.output.endswith(f"The schema is at head ({migrate.head()}).\n")
     again = await ask(BOTWARDEN_DATABASE_URL=empty_url)
-    assert again.output == f"The schema is at head ({migrate.head()}).\n"
+    assert again.output == f"The {place(empty_url)}:\nThe schema is at head ({migrate.head()}).\n"
 
 
 async def test_the_way_past_the_pooler_is_taken(ask, empty_url):
@@ -52,10 +57,66 @@ async def test_the_way_past_the_pooler_is_taken(ask, empty_url):
 
 
 async def test_an_absent_database_is_one_message(ask):
-    """No traceback, no password."""
+    """Where it was looked for and why it is not there; no traceback, no password."""
     answer = await ask(BOTWARDEN_DATABASE_URL="postgresql://ann:hush@127.0.0.1:9/x")
     assert answer.exit_code == 1
-    assert answer.output == "Error: The database cannot be reached.\n"
+    assert answer.output.startswith(
+        "The database x at 127.0.0.1:9:\nError: The database x at 127.0.0.1:9 cannot"
+    )
+    assert "hush" not in answer.output
+    assert answer.output.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [({"password": "hush"}, "password authentication failed"), ({"database": "nowhere"}, "does not exist")],
+)
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+async def test_a_wrong_word_in_the_url_is_named(ask, empty_url, command, changed, why):
+    """Wrong password and wrong database are told in the server's own words, in one line."""
+    url = make_url(empty_url).set(**changed)
+    env = {
+        "BOTWARDEN_DATABASE_URL": url.render_as_string(hide_password=False),
+        "BOTWARDEN_REDIS_URL": "redis://127.0.0.1:9",
+        "BOTWARDEN_SECRET_KEY": token_hex(32),
+        "BOTWARDEN_PORT": "0",
+    }
+    answer = await ask(command=command, **env)
+    assert answer.exit_code == 1
+    said = answer.output.splitlines()[-1]
+    assert said.startswith(f"Error: The database {url.database} at ")
+    assert why in said
+    assert url.password not in answer.output
+
+
+async def test_what_is_no_url_is_told_as_such(ask):
+    """A sign in the password that ends the host's name early is a common mistake."""
+    answer = await ask(BOTWARDEN_DATABASE_URL="postgresql://ann:hu:sh/@db:x/y")
+    assert (answer.exit_code, answer.output.count("\n")) == (1, 1)
+    assert "hu:sh" not in answer.output
+
+
+async def test_a_newer_schema_is_left_alone(ask, empty_url):
+    """An older program cannot lead it anywhere, and says so."""
+    await ask(BOTWARDEN_DATABASE_URL=empty_url)
+    database = Database.connect(empty_url, pool_size=1)
+    async with database.begin() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = 'of a later release'"))
+    await database.close()
+    answer = await ask(BOTWARDEN_DATABASE_URL=empty_url)
+    assert answer.exit_code == 1
+    assert answer.output.splitlines()[1:] == [f"Error: {migrate.NEWER_THAN_THIS}"]
+
+
+async def test_a_user_without_the_right_is_told(ask, empty_url, clerk):
+    """Since PostgreSQL 15 not everybody may make tables: what is missing is said."""
+    await clerk.execute("CREATE ROLE guest LOGIN PASSWORD 'hush'")
+    url = make_url(empty_url).set(username="guest", password="hush")
+    answer = await ask(BOTWARDEN_DATABASE_URL=url.render_as_string(hide_password=False))
+    await clerk.execute("DROP ROLE guest")
+    assert answer.exit_code == 1
+    assert "permission denied" in answer.output.splitlines()[-1]
+    assert answer.output.count("\n") == 2
 
 
 async def test_without_a_database_the_variable_is_named(ask):
