@@ -1,7 +1,8 @@
 """GET /health/live and /health/ready: whether to restart this replica, and whether to send it requests.
 
 Only what this replica cannot serve without makes it unready: the database, its schema, and draining. All
-else is *degraded* with 200, because sending requests to another replica would not help.
+else is *degraded* with 200, because sending requests to another replica would not help. So is a schema that a
+later release has migrated: steps only add, and this replica serves until its turn in the upgrade comes.
 """
 
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ class Checkup:
         """Return how things stand."""
         wrong = await self._looks.read("all")
         checks = dict.fromkeys(("database", "schema", "redis", "feeds", "venues"), OK)
-        checks |= {name: _severity(name) for name in wrong}
+        checks |= {name: _severity(name, reason) for name, reason in wrong.items()}
         status = FAILED if FAILED in checks.values() else DEGRADED if wrong else OK
         return Readiness(
             status="draining" if self._stopping.is_set() else status, checks=checks, reasons=wrong
@@ -72,8 +73,11 @@ class Checkup:
         try:
             with anyio.fail_after(_WITHIN_S):
                 await self._database.check()
-                if await migrate.current(self._database.engine) != migrate.head():
-                    wrong["schema"] = "The schema is not at head: run `botwarden migrate`."
+                match migrate.standing(await migrate.current(self._database.engine)):
+                    case migrate.Standing.OLDER:
+                        wrong["schema"] = "The schema is not at head: run `botwarden migrate`."
+                    case migrate.Standing.NEWER:
+                        wrong["schema"] = migrate.NEWER_THAN_THIS
         except (Unavailable, TimeoutError):
             wrong["database"] = "The database does not answer."
             wrong["schema"] = "The database does not answer."
@@ -99,8 +103,9 @@ def ailments(views: Sequence[ReplicaView]) -> dict[str, str]:
     return wrong
 
 
-def _severity(name: str) -> str:
-    return FAILED if name in ("database", "schema") else DEGRADED
+def _severity(name: str, reason: str) -> str:
+    is_needed = name in ("database", "schema") and reason != migrate.NEWER_THAN_THIS
+    return FAILED if is_needed else DEGRADED
 
 
 @get("/health/live", opt={"exclude_from_auth": True}, tags=["health"], summary="Is the process alive?")

@@ -80,15 +80,35 @@ async def test_redis_away_is_degraded(stage):
 
 
 async def test_schema_not_at_head_is_not_ready(stage):
-    """A schema that is not at head is never served."""
+    """A schema that lacks steps is never served."""
     async with stage.doors.database.begin() as tx:
-        await tx.execute(text("UPDATE alembic_version SET version_num = 'old'"))
+        await tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     answer = await stage.get("/health/ready")
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert answer.json()["status"] == "failed"
     assert answer.json()["checks"]["schema"] == "failed"
     assert answer.json()["checks"]["database"] == "ok"
+
+
+async def test_schema_without_a_step_is_not_ready(stage):
+    """A database that was never migrated is never served."""
+    async with stage.doors.database.begin() as tx:
+        await tx.execute(text("DELETE FROM alembic_version"))
+    answer = await stage.get("/health/ready")
+    assert (answer.status_code, answer.json()["checks"]["schema"]) == (503, "failed")
+
+
+async def test_a_newer_schema_is_degraded_and_served(stage):
+    """During a rolling upgrade the schema is ahead of the old replicas, and they go on serving."""
+    await replica_view.write(stage.doors.cache.redis, view())
+    async with stage.doors.database.begin() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = 'of a later release'"))
+    answer = await stage.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "degraded"
+    assert answer.json()["checks"] == {**dict.fromkeys(CHECKS, "ok"), "schema": "degraded"}
+    assert "newer" in answer.json()["reasons"]["schema"]
 
 
 async def test_database_away_is_not_ready(stage, tmp_path):
