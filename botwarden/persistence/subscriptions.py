@@ -79,7 +79,7 @@ class Subscriptions:
             try:
                 await self._connection()
             except* (RedisError, OSError) as failures:
-                log.warning("word.disconnected", error=repr(failures.exceptions[0]))
+                log.warning("redis.disconnected", error=_why(failures))
             pause_s = _FIRST_PAUSE_S if self._connected else min(pause_s * 2, _LONGEST_PAUSE_S)
             self._connected = False
             await anyio.sleep(pause_s * self._jitter.uniform(0.5, 1.0))
@@ -142,3 +142,10 @@ class Subscriptions:
 
     def _is_confirmed(self, channel: str) -> bool:
         return channel in self._asked and self._unanswered[channel] <= 0
+
+
+def _why(failure: BaseException) -> str:
+    """Return what the first failure says: where Redis was looked for, and what came of it."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return str(failure) or failure.__doc__ or type(failure).__name__

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import anyio
 import pytest
+import structlog
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -176,3 +177,17 @@ async def test_wish_that_is_withdrawn_while_connecting_holds_up_nobody(line):
         await until(lambda: subscriptions.connected)
         tasks.cancel_scope.cancel()
     await subscriptions.close()
+
+
+async def test_the_log_says_that_it_is_redis_that_is_away():
+    """Whoever reads the line learns what is missed and where it was looked for; never the password."""
+    subscriptions = Subscriptions("redis://:hush@127.0.0.1:9/0")
+    with structlog.testing.capture_logs() as entries:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subscriptions.run)
+            await until(lambda: bool(entries))
+            tasks.cancel_scope.cancel()
+    await subscriptions.close()
+    assert entries[0]["event"] == "redis.disconnected"
+    assert "127.0.0.1:9" in entries[0]["error"]
+    assert "hush" not in str(entries)
