@@ -43,6 +43,7 @@ _HANDLERS: Sequence[ControllerRouterHandler] = [
     halts.router,
     history.router,
     *live.routes,
+    docs.show_docs,
 ]
 
 

@@ -11,6 +11,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_302_FOUND
 
 import botwarden
 from botwarden.errors import Missing
@@ -18,6 +20,12 @@ from botwarden.http.docs_page import render_page
 
 _PATH = "/schema"
 _ASSETS = {"docs.css": "text/css; charset=utf-8", "docs.js": "text/javascript; charset=utf-8"}
+
+
+@get("/", opt={"exclude_from_auth": True}, include_in_schema=False, status_code=HTTP_302_FOUND)
+async def show_docs() -> Redirect:
+    """Lead whoever opens the address of the server to what there is to see."""
+    return Redirect(_PATH)
 
 
 @get("/assets/{name:str}")

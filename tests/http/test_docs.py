@@ -152,3 +152,12 @@ async def test_live_half_describes_itself(database, redis_url):
     stream = document["paths"]["/api/v1/bots/status-stream"]["get"]["responses"]["200"]
     assert list(stream["content"]) == ["text/event-stream"]
     assert not OTHER_HOST.search(page)
+
+
+async def test_the_address_of_the_server_leads_to_the_page(api):
+    """Whoever clicks on what `up` prints sees the documentation; the document does not speak of it."""
+    client = api.client()
+    answer = await client.get(api.url + "/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/schema")
+    assert "/" not in (await client.get(api.url + "/schema/openapi.json")).json()["paths"]
+    await client.aclose()
