@@ -3,14 +3,14 @@
     ./dev chaos                          a minute, any seed
     ./dev chaos SECONDS=1800 SEED=7      half an hour, those blows
 
-Exit code 0 only when every count that should be zero is zero.
+Exit code 0 only when every count that should be zero is zero; 2 when a word is not understood.
 """
 
 import os
 import random
+import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import anyio
@@ -20,6 +20,7 @@ from chaos import audit
 from chaos.fleet import Fleet
 from chaos.torment import Toll, deceive, hit_replica, hit_services
 from chaos.verdict import Verdict, judge
+from chaos.words import Wish, WrongWord
 from chaos.world import World, opened
 
 BOTS = 48
@@ -94,16 +95,42 @@ def report(toll: Toll, verdict: Verdict, *, seconds: float, seed: int) -> None:
         print(f"          {note}")
 
 
+async def _run_unless_told_to_end(folder: Path, wish: Wish) -> tuple[Toll, Verdict] | signal.Signals:
+    """Return what came of it, or the signal that ended it; either way, nothing runs any more."""
+    told: list[signal.Signals] = []
+    outcomes: list[tuple[Toll, Verdict]] = []
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def listen() -> None:
+                async for number in signals:
+                    told.append(number)
+                    tasks.cancel_scope.cancel()
+
+            tasks.start_soon(listen)
+            outcomes.append(await run(folder, seconds=wish.seconds, seed=wish.seed))
+            tasks.cancel_scope.cancel()
+    return told[0] if told else outcomes[0]
+
+
 def main() -> int:
     """Run as the words and the environment say."""
-    given = {**os.environ, **dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)}
-    seconds = float(given.get("SECONDS", "60"))
-    seed = int(given.get("SEED", "") or time.time_ns() % 1_000_000)
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__.strip())
+        return 0
+    try:
+        wish = Wish.read(sys.argv[1:], os.environ)
+    except WrongWord as wrong:
+        print(f"{wrong}; see ./dev chaos --help", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="bw-chaos-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        toll, verdict = anyio.run(lambda: run(Path(folder) / "data", seconds=seconds, seed=seed))
-    report(toll, verdict, seconds=seconds, seed=seed)
-    return 0 if verdict.is_clean else 1
+        outcome = anyio.run(_run_unless_told_to_end, Path(folder) / "data", wish)
+    if isinstance(outcome, signal.Signals):
+        _tell(f"ended by {outcome.name}: nothing was counted")
+        return 128 + outcome
+    report(*outcome, seconds=wish.seconds, seed=wish.seed)
+    return 0 if outcome[1].is_clean else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ the committer's transaction, its COMMIT, the desk's request and its answer. They
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -19,7 +20,9 @@ from botwarden.actors import committer
 from botwarden.cli.main import group as botwarden
 from botwarden.exchange.account import BinanceAccount
 from botwarden.persistence.commits import Change, commit
-from chaos.steps import VARIABLE, Blow, Step, Strike
+from chaos.steps import PARENT, VARIABLE, Blow, Step, Strike
+
+_PR_SET_PDEATHSIG = 1
 
 #: What the transaction under way is about, for the listener at COMMIT.
 _committing: ContextVar[frozenset[Step]] = ContextVar("committing", default=frozenset())
@@ -103,7 +106,17 @@ def _at_answer(trap: Trap, place: Callable[..., Any]) -> Callable[..., Any]:
     return listening
 
 
+def end_with(parent: int) -> None:
+    """Be killed when the process that started this one is gone, frozen or not (Linux; elsewhere, nothing)."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # It was gone before.
+        sys.exit(1)
+
+
 if __name__ == "__main__":
+    end_with(int(os.environ[PARENT]))
     if word := os.environ.get(VARIABLE):
         listen(Trap(Strike.parse(word)))
     botwarden(["serve", *sys.argv[1:]], prog_name="botwarden")

@@ -6,6 +6,8 @@ from typing import Self
 
 #: The environment variable that carries a `Strike` to a replica.
 VARIABLE = "CHAOS_STRIKE"
+#: The one that carries the process which a replica shall not outlive.
+PARENT = "CHAOS_PARENT"
 
 
 class Step(StrEnum):

@@ -22,7 +22,7 @@ from botwarden.persistence.embedded.leash import Service
 from botwarden.persistence.migrate import upgrade
 from botwarden.settings import Settings
 from chaos.network import Network
-from chaos.steps import VARIABLE, Strike
+from chaos.steps import PARENT, VARIABLE, Strike
 
 #: Short, so that an unknown outcome is known soon, and a frozen process wakes up too late.
 RECEIVE_WINDOW_MS = 2000
@@ -50,7 +50,7 @@ class Replica:
 
     def start(self, strike: Strike | None = None) -> None:
         """Start a process, which shall strike itself at a step."""
-        environment = {**self._environment, "BOTWARDEN_REPLICA_NAME": self.name}
+        environment = {**self._environment, "BOTWARDEN_REPLICA_NAME": self.name, PARENT: str(os.getpid())}
         if strike is not None:
             environment[VARIABLE] = str(strike)
         with self._log.open("ab") as log:
