@@ -9,6 +9,7 @@ Source: Binance spot API, WebSocket API, user data stream requests.
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from typing import Any, Protocol
 
 import aiohttp
@@ -37,6 +38,9 @@ ROOM_WITHIN_S = 60.0
 
 #: Timestamp outside of the window.
 WRONG_TIME = -1021
+
+#: The account is heard on this connection already: another key of it was subscribed before.
+ALREADY_HEARD = -2035
 
 
 class Subscriber(Protocol):
@@ -88,6 +92,9 @@ class UserSession(SocketSession):
         self._refused: set[Subscriber] = set()
         self._ever_refused: set[Subscriber] = set()
         self._listened: dict[int, Subscriber] = {}
+        #: Whose account another key has subscribed. Which one is not told, so they hear all: whoever
+        #: does not know an order leaves it alone.
+        self._sharing: set[Subscriber] = set()
         #: Subscriptions that the venue has listed. One that it never lists is not missed when it does not.
         self._listed: set[int] = set()
         self._time_is_wrong = False
@@ -117,6 +124,7 @@ class UserSession(SocketSession):
 
     async def _leave(self, socket: Socket, subscriber: Subscriber) -> None:
         self._requested.discard(subscriber)
+        self._sharing.discard(subscriber)
         for number in [number for number, one in self._listened.items() if one is subscriber]:
             del self._listened[number]
             await self._request(
@@ -155,8 +163,8 @@ class UserSession(SocketSession):
                 self._on_reply(message)
             case Heard(subscription_id=number, client_order_ids=ids):
                 if (subscriber := self._listened.get(number)) is not None:
-                    for client_order_id in ids:
-                        subscriber.hear(OrderNews(client_order_id=client_order_id))
+                    for hearer, client_order_id in product((subscriber, *self._sharing), ids):
+                        hearer.hear(OrderNews(client_order_id=client_order_id))
             case Ended(subscription_id=None):
                 raise Broken("the venue is about to close the stream")
             case Ended(subscription_id=int(number)):
@@ -178,14 +186,25 @@ class UserSession(SocketSession):
 
     def _on_subscribed(self, subscriber: Subscriber, reply: Reply) -> None:
         if reply.code is not None:
-            if subscriber not in self._ever_refused:
-                log.warning("user_stream.refused", code=reply.code, why=reply.message[:100])
-            self._ever_refused.add(subscriber)
-            self._refused.add(subscriber)
-            self._time_is_wrong |= reply.code == WRONG_TIME
+            self._on_refused(subscriber, reply.code, reply.message)
         elif reply.subscription_id is not None:
+            self._sharing.discard(subscriber)
             self._listened[reply.subscription_id] = subscriber
             subscriber.hear(NewsMissed())
+
+    def _on_refused(self, subscriber: Subscriber, code: int, why: str) -> None:
+        is_new = subscriber not in self._ever_refused
+        self._ever_refused.add(subscriber)
+        self._refused.add(subscriber)
+        self._time_is_wrong |= code == WRONG_TIME
+        if code == ALREADY_HEARD:
+            if subscriber not in self._sharing:
+                self._sharing.add(subscriber)
+                subscriber.hear(NewsMissed())
+            if is_new:
+                log.info("user_stream.shared", why="another key of the same account is subscribed")
+        elif is_new:
+            log.warning("user_stream.refused", code=code, why=why[:100])
 
     async def _watch(self, socket: Socket) -> None:
         while True:

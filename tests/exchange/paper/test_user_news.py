@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+import structlog
 
 from botwarden.exchange import user_session
 from botwarden.exchange.account import BinanceAccount
@@ -34,6 +35,7 @@ KEYS = {
     1: Credentials(api_key=KEY, secret_key=SECRET),
     2: Credentials(api_key=OTHER_KEY, secret_key=OTHER_SECRET),
     3: Credentials(api_key=KEY, secret_key="wrong" * 6),
+    4: Credentials(api_key=KEY, secret_key=SECRET),
 }
 
 
@@ -137,6 +139,30 @@ async def test_keys_share_a_connection_and_hear_only_their_own(
         await mine.of("mine")
         assert (set(mine.ids), set(others.ids)) == ({"mine"}, {"theirs"})
         assert await admin.end_streams("userData") == 1
+
+
+async def test_two_keys_of_one_account_both_hear(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue subscribes an account once on a connection; who shares it hears as well, and goes on alone.
+
+    That is to be expected, and no warning.
+    """
+    # The real pause between probes, shortened: the venue lives by the real clock here.
+    monkeypatch.setattr(user_session, "PROBE_EVERY_S", 0.1)
+    async with running(house, HASTY) as exchange:
+        account, one = await listening(exchange, 1)
+        await one.subscribed()
+        with structlog.testing.capture_logs() as entries:
+            _, two = await listening(exchange, 4)
+            await two.subscribed()
+            await house.wire.order(newClientOrderId="shared")
+            await one.of("shared")
+            await two.of("shared")
+        assert [(entry["event"], entry["log_level"]) for entry in entries] == [("user_stream.shared", "info")]
+        await account.close()
+        await two.subscribed(2)
+        await house.wire.order(newClientOrderId="alone")
+        await two.of("alone")
+    assert "alone" not in one.ids
 
 
 @pytest.mark.parametrize("how", ["close", "shutdown", "closed", "reset"])
