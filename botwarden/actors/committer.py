@@ -10,11 +10,17 @@ committed; a bot is in a batch at most once, because it waits for its own outcom
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
+
+import structlog
 
 from botwarden.actors.announcer import Announce
 from botwarden.actors.surroundings import Surroundings
 from botwarden.persistence.commits import Change, CommitOutcome, Committed, Doubtful, commit
 from botwarden.runtime import Actor, Ref, Reply
+from botwarden.trading.bot import BotState
+
+log = structlog.get_logger()
 
 #: Beyond this a larger batch adds more latency than throughput.
 BATCH_LIMIT = 256
@@ -71,3 +77,29 @@ class CommitterActor(Actor[Commit | _Flush]):
         states = [outcome.state for outcome in outcomes if isinstance(outcome, Committed)]
         if states:
             self._announcer.tell(Announce(states=states))
+        for message, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Committed):
+                _note(message.change, outcome.state)
+
+
+def _note(change: Change, state: BotState) -> None:
+    """Log what an owner wants to see pass by: trades and halts."""
+    trade = change.decision.trade
+    if trade is not None:
+        log.info(
+            "trade.booked",
+            bot_id=state.bot_id,
+            symbol=change.config.symbol,
+            side=trade.side,
+            price=_plain(trade.price_quote),
+            size=_plain(trade.quantity_base),
+            pnl=_plain(trade.realised_pnl_quote),
+        )
+    if state.halted_by is not None and change.before.halted_by is None:
+        log.info("bot.halted", bot_id=state.bot_id, by=state.halted_by, status=state.status)
+
+
+def _plain(amount: Decimal) -> str:
+    """Return an amount without an exponent, and without zeros that say nothing."""
+    text = f"{amount:.8f}"
+    return text.rstrip("0").rstrip(".")

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+import structlog
 from anyio.lowlevel import checkpoint
 
 from botwarden.actors.committer import Commit, CommitterActor
@@ -22,8 +23,19 @@ from botwarden.persistence.commits import (
     Failed,
 )
 from botwarden.runtime.testing import Probe, Stage, run_actor
+from botwarden.trading.bot import HaltedBy
 from tests.actors.doors import CommitterDatabase, Doors, Step
-from tests.persistence.examples import TAG, add_bots, buying, change, read_state, venue_now
+from tests.persistence.examples import (
+    TAG,
+    add_bots,
+    bought,
+    buying,
+    change,
+    read_state,
+    set_state,
+    settling,
+    venue_now,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -164,3 +176,36 @@ async def test_a_crash_leaves_its_batch_in_doubt(office, database):
     assert [crash.name for crash in office.stage.crashes] == ["committer"]
     assert (await read_state(database, first)).version == 2
     assert isinstance(await office.commit(change(first, await read_state(database, first))), Committed)
+
+
+async def test_trades_and_halts_are_logged_once_they_stand(office, database):
+    """Each committed trade, and each halt, is a line for people; what was not committed is none."""
+    bot, stale = await add_bots(database, 2)
+    awake = await set_state(database, bot, halted_by=None)
+    intended = await office.commit(buying(bot, awake))
+    moved = await office.commit(buying(stale))
+    await office.commit(change(stale, moved.state))
+    settle = settling(bot, intended.state, intended.order, bought(), halted_by=HaltedBy.SYSTEM)
+    lost = settling(stale, moved.state, moved.order, bought(trade_id=2))
+    with structlog.testing.capture_logs() as entries:
+        assert isinstance(await office.commit(settle), Committed)
+        assert isinstance(await office.commit(lost), Conflict)
+    assert entries == [
+        {
+            "event": "trade.booked",
+            "log_level": "info",
+            "bot_id": bot.config.id,
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "price": "100",
+            "size": "0.5",
+            "pnl": "0",
+        },
+        {
+            "event": "bot.halted",
+            "log_level": "info",
+            "bot_id": bot.config.id,
+            "by": "system",
+            "status": intended.state.status,
+        },
+    ]
