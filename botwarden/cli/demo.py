@@ -5,8 +5,9 @@ Everything it does could be typed with curl; README shows how.
 
 import json
 import secrets
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -15,11 +16,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+HERE = "http://127.0.0.1:8000"
 STREAM_TIMEOUT = httpx.Timeout(10.0, read=60.0)
 
 
 @click.command()
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where botwarden runs.")
+@click.option("--url", default=HERE, show_default=True, help="Where botwarden runs.")
 @click.option(
     "--bots", "count", default=4, show_default=True, type=click.IntRange(1, 100), help="How many bots."
 )
@@ -27,35 +29,60 @@ STREAM_TIMEOUT = httpx.Timeout(10.0, read=60.0)
 @click.option("--keep", is_flag=True, help="Leave the bots running afterwards.")
 def command(url: str, count: int, changes: int, keep: bool) -> None:
     """Create bots on several symbols, start them and follow their live status."""
+    url = url.rstrip("/")
+    _on_leaving(signal.default_int_handler)  # As Ctrl-C does.
+    with httpx.Client(base_url=f"{url}/api/v1", timeout=STREAM_TIMEOUT) as client:
+        _sign_in(client, url)
+        try:
+            _show(client, url, count, changes, keep=keep)
+        except (httpx.TransportError, httpx.HTTPStatusError):
+            raise click.ClickException(
+                f"{url} answers no more: the bots are left as they are, and go on when it does."
+            ) from None
+
+
+def _show(client: httpx.Client, url: str, count: int, changes: int, *, keep: bool) -> None:
+    """Make the bots and follow them; whoever leaves, by whatever signal, leaves none of them running."""
     console = Console()
     try:
-        with _signed_in(url) as client:
+        with suppress(KeyboardInterrupt):
             bots = _create_bots(client, count)
             console.print(f"{len(bots)} bots run; the first: GET {url}/api/v1/bots/{next(iter(bots))}")
-            try:
-                _follow(client, bots, console, changes)
-            except KeyboardInterrupt:
-                console.print("Left.")
-            finally:
-                if not keep:
-                    _expect(client.post("/bots/stop-all"))
-                    console.print("The demo's bots are stopped.")
-    except httpx.TransportError as unreachable:
-        raise click.ClickException(
-            f"{url} does not answer ({unreachable}); is `botwarden up` running?"
-        ) from None
+            _follow(client, bots, console, changes)
+    finally:
+        if not keep:
+            _on_leaving(signal.SIG_IGN)  # A terminal that closes may say so twice.
+            client.post("/bots/stop-all").raise_for_status()
+    console.print("The demo's bots run on." if keep else "The demo's bots are stopped.")
 
 
-@contextmanager
-def _signed_in(url: str) -> Iterator[httpx.Client]:
-    """Register a user of its own for this demo, with an account at the paper exchange."""
-    with httpx.Client(base_url=f"{url}/api/v1", timeout=STREAM_TIMEOUT) as client:
+def _on_leaving(handler: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def _sign_in(client: httpx.Client, url: str) -> None:
+    """Register a user of its own for this demo."""
+    try:
+        _require_botwarden(client, url)
         who = {"email": f"demo-{secrets.token_hex(4)}@example.com", "password": secrets.token_urlsafe(16)}
         _expect(client.post("/auth/register", json=who))
         token = _expect(client.post("/auth/login", json=who))["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        client.cookies.clear()
-        yield client
+    except (httpx.TransportError, httpx.InvalidURL) as unreachable:
+        raise click.ClickException(
+            f"{url} does not answer ({unreachable}); is `botwarden up` running?"
+        ) from None
+    client.headers["Authorization"] = f"Bearer {token}"
+    client.cookies.clear()
+
+
+def _require_botwarden(client: httpx.Client, url: str) -> None:
+    try:
+        is_one = client.get(f"{url}/health/live").json() == {"status": "ok"}
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise click.ClickException(f"What answers at {url} is no botwarden.")
 
 
 def _create_bots(client: httpx.Client, count: int) -> dict[int, dict[str, Any]]:

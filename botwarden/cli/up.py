@@ -13,6 +13,7 @@ import anyio
 import click
 
 from botwarden import logs
+from botwarden.cli.demo import HERE
 from botwarden.cli.demo_account import DemoAccount, find_or_make_demo_account, seed_bots
 from botwarden.cli.serve import until_signalled
 from botwarden.errors import Unavailable
@@ -115,7 +116,9 @@ def _banner(settings: Settings, address: str, account: DemoAccount) -> str:
     ]
     if account.password is not None:
         lines.append(f"  demo account (shown once)   {account.email}  {account.password}")
-    return "\n".join([*lines, "Try `./dev run demo`, or see README for curl. Ctrl-C stops everything.", ""])
+    there = "" if address == HERE else f" --url {address}"
+    hint = f"Try `./dev run demo{there}`, or see README for curl. Ctrl-C stops everything."
+    return "\n".join([*lines, hint, ""])
 
 
 def _paper_exchange(settings: Settings, base: Path, port: int) -> Service:
