@@ -65,16 +65,17 @@ def _check_market(settings: Settings) -> None:
 
 
 async def _up(settings: Settings) -> None:
-    base = claim_data_dir(settings.data_dir)
-    paper_port = _free_port(settings.port + 1 if settings.port else 0)
-    settings = replace(
-        settings,
-        secret_key=settings.secret_key or _kept_secret(base / "secret.key"),
-        paper_admin_token=settings.paper_admin_token or _kept_secret(base / "paper-admin.token"),
-        paper_url=f"http://127.0.0.1:{paper_port}",
-    )
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(take_address(settings.host, settings.port))
+        base = claim_data_dir(settings.data_dir)
+        paper_port = _free_port(settings.port + 1 if settings.port else 0)
+        settings = replace(
+            settings,
+            data_dir=base,
+            secret_key=settings.secret_key or _kept_secret(base / "secret.key"),
+            paper_admin_token=settings.paper_admin_token or _kept_secret(base / "paper-admin.token"),
+            paper_url=f"http://127.0.0.1:{paper_port}",
+        )
         servers = await stack.enter_async_context(
             EmbeddedServers.start(
                 base, extra=[_paper_exchange(settings, base, paper_port)], report=click.echo

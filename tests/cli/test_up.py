@@ -39,7 +39,7 @@ def test_a_port_in_use_is_said_before_anything_starts(tmp_path):
         )
     assert answer.returncode == 1
     assert answer.stderr == f"Error: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
-    assert not (data / "postgresql").exists()
+    assert not data.exists()
 
 
 @pytest.fixture

@@ -42,13 +42,14 @@ def default_data_dir(
 
 
 def claim_data_dir(path: Path) -> Path:
-    """Make `path` a data directory if it is none yet, and return it, absolute.
+    """Make `path` a data directory if it is none yet, and return it, absolute and without detours.
 
     Raises:
         EmbeddedFailure: it cannot be made, or it is something else.
     """
-    path = path.expanduser().absolute()
+    path = path.expanduser()
     try:
+        path = path.resolve()
         path.mkdir(parents=True, exist_ok=True)
         marked = (path / "lock").exists()
         if not marked and any(path.iterdir()):
