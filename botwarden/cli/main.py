@@ -25,6 +25,10 @@ COMMANDS = {
 }
 
 
+#: As shells say it: ended by SIGINT.
+_INTERRUPTED = 128 + 2
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name, and imports one when it is called."""
 
@@ -43,9 +47,11 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an expected failure is one message, not a traceback."""
+        """Run the command; an expected failure is one message, not a traceback, and Ctrl-C needs none."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(_INTERRUPTED) from None
         except BotwardenError as error:
             raise click.ClickException(str(error)) from error
         except BaseExceptionGroup as group:

@@ -1,6 +1,7 @@
 """What `up` refuses to start with, and how it says so."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,3 +71,16 @@ def test_a_market_that_does_not_come_ends_the_start_with_its_reason(data_dir, tm
         assert answer.stderr.count("\n") == 1
         assert "again" not in answer.stdout
     assert "Traceback" not in (data_dir / "log/paper-exchange.log").read_text()
+
+
+def test_ctrl_c_during_the_start_ends_it_without_a_word(data_dir):
+    """Whoever changes their mind is not told so, and the exit code is that of an interrupt."""
+    detour = data_dir.parent / "nowhere" / ".." / "data"
+    words = ["up", "--data-dir", str(detour), "--port", "0"]
+    up = subprocess.Popen(
+        [sys.executable, "-m", "botwarden", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert up.stdout.readline().endswith(f" database in {data_dir} ...\n")
+    up.send_signal(signal.SIGINT)
+    assert up.communicate(timeout=30) == ("", "")
+    assert up.returncode == 130
