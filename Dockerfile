@@ -7,7 +7,9 @@ RUN python -m venv /opt/botwarden \
  && /opt/botwarden/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
-RUN useradd --system --create-home botwarden
+# A new volume takes over owner and mode of the folder that it is mounted on.
+RUN useradd --system --create-home botwarden \
+ && install --directory --owner=botwarden --mode=700 /home/botwarden/data
 COPY --from=build /opt/botwarden /opt/botwarden
 ENV PATH=/opt/botwarden/bin:$PATH BOTWARDEN_HOST=0.0.0.0 BOTWARDEN_LOG_FORMAT=json
 USER botwarden
