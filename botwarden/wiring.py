@@ -221,7 +221,7 @@ async def _surroundings(backend: Backend) -> Surroundings:
 
 
 def _tune_collector() -> None:
-    """Spare the garbage collector what lives for ever. Source: docs/performance.md."""
+    """Spare the garbage collector what lives for ever."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1_000)
