@@ -20,12 +20,14 @@ from botwarden.actors.feed_mail import (
     FeedLost,
     FeedNotice,
     FeedRestored,
+    HighMissed,
     PriceTouched,
     SignalGiven,
     StrategyFailed,
     Subject,
 )
 from botwarden.actors.hearing import Hearing
+from botwarden.actors.high_water import HighWater, write_mark
 from botwarden.actors.loading import BotRow
 from botwarden.actors.order import OrderSettled
 from botwarden.actors.patience import Patience
@@ -52,9 +54,6 @@ from botwarden.trading.machine import (
     decide,
 )
 from botwarden.trading.orders import NeverSent, OrderType, Rejected, Side
-
-#: How often the high-water mark of a position is written at most.
-MARK_EVERY_S = 1.0
 
 #: How long the bot waits after a touch that led to nothing.
 IDLE_TOUCH_PAUSE_S = 1.0
@@ -87,7 +86,6 @@ class BotActor(Actor[BotMessage]):
         self._unsettled: OrderSettled | None = None
         self._patience = Patience()
         self._hearing = Hearing()
-        self._mark_written_at = 0.0
         self._tick_every_s: int | None = None
         #: Taken up amid its work: the next evaluation need not wait for a tick of ours.
         self._is_due = True
@@ -98,6 +96,7 @@ class BotActor(Actor[BotMessage]):
     async def started(self) -> None:
         """Take up the row that was handed over, or read it."""
         self._engagement = Engagement(self._bot_id, self.context.ref, self._colleagues)
+        self._high_water = HighWater(self.context, self._engagement)
         self._tending = Tending(self.context, self._engagement)
         self._rules = TradingRules(self.context, self._surroundings.symbols)
         if self._cached.row is None:
@@ -125,6 +124,8 @@ class BotActor(Actor[BotMessage]):
         match message:
             case PriceTouched(price_quote=price):
                 await self._on_touch(price)
+            case HighMissed():
+                await self._on_missed(message)
             case SignalGiven(signal=signal, price_quote=price, subject=subject):
                 if subject == self._hearing.subject:
                     self._engagement.price = price
@@ -134,14 +135,12 @@ class BotActor(Actor[BotMessage]):
                 raise StrategyCrashedError(why)
             case OrderSettled():
                 await self._settle(message)
-            case Tick() | Remind() | Rearm() | WriteMark() | Tend() | LookAtList():
+            case Tick() | Remind() | Rearm() | WriteMark() | Tend() | LookAtList() | ListStirred():
                 await self._on_own_word(message)
-            case ListStirred():
-                self._tending.look(self._row())
             case _:
                 await self._on_surroundings(message)
 
-    async def _on_own_word(self, message: OwnWord) -> None:
+    async def _on_own_word(self, message: OwnWord | ListStirred) -> None:
         match message:
             case Tick():
                 await self._on_tick()
@@ -150,10 +149,10 @@ class BotActor(Actor[BotMessage]):
             case Rearm():
                 self._follow_state()
             case WriteMark():
-                await self._write_mark()
+                await self._write_mark(self._state())
             case Tend():
                 await self._tend()
-            case LookAtList():
+            case LookAtList() | ListStirred():
                 self._tending.look(self._row())
 
     async def _on_surroundings(
@@ -263,22 +262,24 @@ class BotActor(Actor[BotMessage]):
         decision = self._decide(self._price_moved(price))
         wait_s = self._patience.left_s(self._monotonic())
         if decision.kind == "mark.raised":
-            self._cached.hold(decision.state)
-            await self._write_mark()
+            await self._write_mark(decision.state)
         elif decision.intent is not None and wait_s > 0:
             self._engage_later(wait_s)
         elif await self._apply(self._price_moved(price)) is not Result.COMMITTED:
             self._engage_later(IDLE_TOUCH_PAUSE_S)
 
-    async def _write_mark(self) -> None:
-        """Write the high-water mark, at most once a second."""
-        wait_s = self._mark_written_at + MARK_EVERY_S - self._monotonic()
-        if wait_s > 0:
-            self.context.start_timer("mark", WriteMark(), after_s=wait_s)
-            self._engage()
-            return
-        self._mark_written_at = self._monotonic()
-        await self._commit_with(lambda _, state: Decision(state=state, cause=Cause.RISK, kind="mark.raised"))
+    async def _on_missed(self, missed: HighMissed) -> None:
+        """The market was higher while nobody watched: the mark rises to where it would have been."""
+        await self._refresh_rules()
+        raised = self._high_water.raised(self._row().config, self._state(), missed, self._rules.instrument)
+        if raised != self._state():
+            await self._write_mark(raised)
+
+    async def _write_mark(self, state: BotState) -> None:
+        """Hold the high-water mark, and write it at most once a second."""
+        self._cached.hold(state)
+        if self._high_water.may_be_written():
+            await self._commit_with(write_mark)
         self._engage()
 
     async def _tend(self) -> None:
@@ -342,6 +343,7 @@ class BotActor(Actor[BotMessage]):
             self._engage()
         else:
             self._engagement.release()
+        self._high_water.follow(config, self._state())
         self._tending.follow(self._row(), self._state(), self._rules.instrument, self._now())
 
     def _attend_open_order(self, *, again: bool = False) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from botwarden.actors.desk_mail import DeskFailed, DeskNotice, DeskReady, ListStirred
-from botwarden.actors.feed_mail import FeedLost, FeedNotice, FeedRestored, PriceTouched
+from botwarden.actors.feed_mail import FeedLost, FeedNotice, FeedRestored, HighMissed, PriceTouched
 from botwarden.actors.tending import LookAtList, Tend
 from botwarden.runtime import InboxSpec
 
@@ -48,6 +48,7 @@ _CONFLATED: dict[type, str] = {
     Reload: "reload",
     Swept: "swept",
     PriceTouched: "price",
+    HighMissed: "high",
     FeedLost: "feed",
     FeedRestored: "feed",
     DeskReady: "desk",

@@ -4,6 +4,7 @@ Asking is idempotent and costs nothing when nothing changed, so the bot may say 
 it needs now.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from botwarden.actors.desk_mail import (
     Resolve,
     Send,
 )
-from botwarden.actors.feed_mail import FeedKey, FeedLost, FeedRestored, Unwatch, Watch
+from botwarden.actors.feed_mail import FeedKey, FeedLost, FeedRestored, LookBack, Unwatch, Watch
 from botwarden.actors.loading import BotRow
 from botwarden.actors.signals import SignalKey
 from botwarden.runtime import Ref
@@ -101,6 +102,13 @@ class Engagement:
     def look_up_free(self, config: BotConfig, asset: str) -> None:
         """Ask how much of the asset the account has free."""
         self._colleagues.desks.tell(LookUpFree(desk=desk_of(config), asset=asset, bot=self._ref))
+
+    def look_back(self, config: BotConfig, written_at: datetime) -> None:
+        """Ask how high the market went since the bot's row was last written."""
+        feed = FeedKey(venue=config.venue, symbol=config.symbol)
+        self._colleagues.feeds.tell(
+            LookBack(feed=feed, bot_id=self._bot_id, bot=self._ref, written_at=written_at)
+        )
 
     def _arm(self, config: BotConfig, state: BotState) -> None:
         feed = FeedKey(venue=config.venue, symbol=config.symbol)

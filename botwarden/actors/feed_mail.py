@@ -1,6 +1,7 @@
 """What bots and the feeds of their symbols tell each other."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from botwarden.actors.signals import SignalKey
@@ -70,8 +71,16 @@ class FeedRestored:
     price_quote: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HighMissed:
+    """The market was so high at its highest since the bot's row was last written, as far as is known now."""
+
+    feed: FeedKey
+    price_quote: Decimal
+
+
 #: What a feed tells a bot.
-FeedNotice = PriceTouched | SignalGiven | StrategyFailed | FeedLost | FeedRestored
+FeedNotice = PriceTouched | SignalGiven | StrategyFailed | FeedLost | FeedRestored | HighMissed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +104,19 @@ class Unwatch:
     bot_id: BotId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookBack:
+    """The bot was just taken up: tell it how high the market went while nobody watched its position."""
+
+    feed: FeedKey
+    bot_id: BotId
+    bot: Ref[FeedNotice]
+    #: When its row was last written, by the database's clock.
+    written_at: datetime
+
+
 #: What the feeds are told.
-FeedMessage = Watch | Unwatch
+FeedMessage = Watch | Unwatch | LookBack
 
 #: Who watches what. Outlives the feeds, so that those that are restarted watch for the same bots.
 Watches = dict[FeedKey, dict[BotId, Watch]]

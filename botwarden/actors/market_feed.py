@@ -3,6 +3,7 @@
     bot ──Watch/Unwatch──▶ feeds ──▶ feed of the symbol ◀──prices── venue
     bot ◀──PriceTouched/FeedLost/FeedRestored──┤
     bot ◀──SignalGiven/StrategyFailed── candle feed of an interval ◀──candles── venue
+    bot ◀──HighMissed── hindsight, for who was just taken up ◀──candles── venue
 
 Prices wake only the bots whose thresholds they touch. While the stream is away the last price is asked for
 by REST, so that a position stays watched as long as the venue answers at all. The invariant: between a
@@ -21,11 +22,13 @@ from botwarden.actors.feed_mail import (
     FeedLost,
     FeedMessage,
     FeedRestored,
+    LookBack,
     PriceTouched,
     Unwatch,
     Watch,
     Watches,
 )
+from botwarden.actors.hindsight import HINDSIGHT_INBOX, HindsightActor
 from botwarden.actors.signals import SignalKey
 from botwarden.actors.surroundings import Surroundings
 from botwarden.actors.thresholds import ThresholdBook
@@ -89,6 +92,7 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
         self._board = board
         self._book = ThresholdBook()
         self._candle_feeds: dict[str, Ref[CandleMessage]] = {}
+        self._hindsight: Ref[LookBack] | None = None
         #: What each bot's strategy is, as the candle feeds were told.
         self._listening: dict[BotId, SignalKey] = {}
         self._price: Decimal | None = None
@@ -121,6 +125,8 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
                 await self._watch(message)
             case Unwatch(bot_id=bot_id):
                 self._unwatch(bot_id)
+            case LookBack():
+                await self._look_back(message)
             case _Poll():
                 self._price_wanted.set()
             case _Polled():
@@ -191,6 +197,20 @@ class MarketFeedActor(Actor[FeedMessage | _OwnWord]):
         )
         self._candle_feeds[interval] = feed
         return feed
+
+    async def _look_back(self, message: LookBack) -> None:
+        if self._hindsight is None:
+            self._hindsight = await self.context.spawn(
+                ChildSpec(
+                    name="hindsight",
+                    start=lambda: HindsightActor(self._market, self._key),
+                    restart=Restart.PERMANENT,
+                    intensity=NEVER_GIVE_UP,
+                    inbox=HINDSIGHT_INBOX,
+                    wait=False,
+                )
+            )
+        self._hindsight.tell(message)
 
     def _unwatch(self, bot_id: BotId) -> None:
         self._watches.pop(bot_id, None)

@@ -39,13 +39,13 @@ def thresholds(config: BotConfig, state: BotState) -> Thresholds:
     always = state.close_requested_at is not None or state.leaving is not None
     if not state.is_active:
         return Thresholds(always=always)
-    trails = _trails(config)
-    trailing = raise_high(config, state, ZERO).trailing_stop_price if trails else None
+    is_trailing = trails(config)
+    trailing = raise_high(config, state, ZERO).trailing_stop_price if is_trailing else None
     stops = [price for price in (state.stop_loss_price, trailing) if price is not None]
     return Thresholds(
         sell_at_or_below=max(stops, default=None),
         sell_at_or_above=state.take_profit_price,
-        new_high_above=_high(state) if trails else None,
+        new_high_above=_high(state) if is_trailing else None,
         always=always,
     )
 
@@ -61,7 +61,7 @@ def raise_high(
     if not state.in_position:
         return state
     raised = replace(state, max_price_since_entry=max(_high(state), price_quote))
-    if not _trails(config):
+    if not trails(config):
         return raised
     stood = state.trailing_stop_price
     if stood is not None and price_quote <= _high(state):
@@ -114,7 +114,7 @@ def _reason(config: BotConfig, state: BotState, price_quote: Decimal) -> Reason 
         return Reason(state.leaving)
     if state.stop_loss_price is not None and price_quote <= state.stop_loss_price:
         return Reason.STOP_LOSS
-    trailing = state.trailing_stop_price if _trails(config) else None
+    trailing = state.trailing_stop_price if trails(config) else None
     if trailing is not None and price_quote <= trailing:
         return Reason.TRAILING_STOP
     if state.take_profit_price is not None and price_quote >= state.take_profit_price:
@@ -122,7 +122,8 @@ def _reason(config: BotConfig, state: BotState, price_quote: Decimal) -> Reason 
     return None
 
 
-def _trails(config: BotConfig) -> bool:
+def trails(config: BotConfig) -> bool:
+    """Return whether positions of this bot have a trailing stop."""
     return config.trailing_stop_active and config.trailing_stop_perc is not None
 
 

@@ -85,12 +85,12 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(folder: Path) -> AsyncIterator[World]:
-    """Run the exchange until the end."""
+async def open_world(folder: Path, *, seed: int | None = 7) -> AsyncIterator[World]:
+    """Run the exchange until the end. Without a seed its market begins at the present of the fake clock."""
     clock = FakeClock()
     options = PaperOptions(
         store=folder / "paper.sqlite",
-        seed=7,
+        seed=seed,
         speed=STANDS_STILL,
         symbols=["BTCUSDT", "ETHUSDT"],
         admin_token=TOKEN,
