@@ -6,6 +6,7 @@ are all the same case. While our clock is ahead, however far, the day of the dat
 Nothing else is done here, so nothing else can keep the day from turning.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,14 +15,19 @@ import structlog
 from botwarden.actors.announcer import Announce, WakeHolders
 from botwarden.actors.surroundings import Surroundings
 from botwarden.errors import Locked, Unavailable
+from botwarden.persistence.bots import read_states
 from botwarden.persistence.resets import ResetDone, ResetOutcome, TooEarly, reset_day
 from botwarden.runtime import Actor, Ref
+from botwarden.trading.bot import BotId
 from botwarden.trading.days import next_turn
 
 #: The wall clock may step: it is looked at this often at least.
 LOOK_EVERY_S = 30.0
 
 RETRY_AFTER_S = 0.25
+
+#: So many states are read and told at a time: between them everything else in the process goes on.
+PAGE = 500
 
 log = structlog.get_logger()
 
@@ -61,12 +67,25 @@ class DayClockActor(Actor[Look]):
             if self._done != result.today:
                 await self._turn(result.today)
             return False
-        if isinstance(result, ResetDone):
-            log.info("day.turned", day=day.isoformat(), bots=len(result.states))
-            self._announcer.tell(Announce(states=result.states))
-            self._announcer.tell(WakeHolders(bot_ids=[state.bot_id for state in result.states]))
         self._done = day
+        if isinstance(result, ResetDone):
+            log.info("day.turned", day=day.isoformat(), bots=len(result.bot_ids))
+            await self._tell(result.bot_ids)
         return True
+
+    async def _tell(self, bot_ids: Sequence[BotId]) -> None:
+        """Wake whoever holds the bots, then tell their watchers what they have become.
+
+        If the database goes away in between, the holders' sweeps tell it.
+        """
+        self._announcer.tell(WakeHolders(bot_ids=bot_ids))
+        try:
+            for start in range(0, len(bot_ids), PAGE):
+                async with self._surroundings.database.read() as tx:
+                    states = await read_states(tx, bot_ids[start : start + PAGE])
+                self._announcer.tell(Announce(states=states))
+        except Unavailable as away:
+            log.warning("day.not_told", day=str(self._done), reason=str(away))
 
     async def _reset(self, day: date) -> ResetOutcome:
         reactivate_all = self._surroundings.rules.reset_reactivates_all

@@ -256,8 +256,8 @@ async def test_a_clock_that_is_days_ahead_turns_the_days_of_the_database(databas
         with anyio.fail_after(PATIENCE_S):
             while len(word) < 2:
                 await clock.advance(0.1)
-    assert word[1] == WakeHolders(bot_ids=[bot.config.id])
-    assert word[0].states[0].trading_day == bot.state.trading_day
+    assert word[0] == WakeHolders(bot_ids=[bot.config.id])
+    assert word[1].states[0].trading_day == bot.state.trading_day
 
 
 @asynccontextmanager
@@ -280,7 +280,7 @@ async def test_nothing_delays_the_word_of_a_reset(evening, database_url):
         for actor in (UpkeepActor(surroundings), DayClockActor(surroundings, probe.ref)):
             await life.stage.system.spawn(ChildSpec(name=type(actor).__name__, start=lambda it=actor: it))
         with anyio.fail_after(PATIENCE_S):
-            announced, wake = await probe.next(), await probe.next()
+            wake, announced = await probe.next(), await probe.next()
     assert announced == Announce(states=[await evening.state(bot)])
     assert wake == WakeHolders(bot_ids=[bot.config.id])
     await life.crash()  # It holds connections of its own to the last.

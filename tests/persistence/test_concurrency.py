@@ -176,7 +176,7 @@ async def test_ten_group_commits_and_take_overs_and_a_reset_never_deadlock(datab
 
     assert await deadlocks(database) == 0
     assert isinstance(turned[0], ResetDone)
-    assert len(turned[0].states) == BOTS
+    assert len(turned[0].bot_ids) == BOTS
     assert crowd.outcomes[Committed] > 0
     assert crowd.outcomes[Conflict] > 0
     assert crowd.outcomes.keys() <= {Committed, Conflict, CommitUnavailable}

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import ClauseElement, Executable, text
 from sqlalchemy.ext.compiler import compiles
 
-from botwarden.persistence import bots, open_orders, slots, transitions, users
+from botwarden.persistence import bots, open_orders, resets, slots, transitions, users
 from botwarden.trading.bot import Cause
 from tests.persistence.examples import add_bots, change, committed, scalar
 
@@ -115,6 +116,25 @@ async def test_unclaimed_bots_are_found_without_looking_at_the_others(crowded):
     """The sweep of every second for new bots costs nothing when there are none."""
     database, _ = crowded
     assert "bot_states" not in scanned(await plan(database, slots._NEW_BOTS_SLOTS, me=1))
+
+
+async def test_the_turn_of_the_day_reads_each_bots_own_trades(crowded):
+    """Years of trades make it no slower, also where statistics believe that no bot is to be reset."""
+    database, _ = crowded
+    async with database.begin() as tx:
+        await tx.execute(
+            text("""INSERT INTO trades (order_id, bot_id, user_id, symbol, side, reason, price_quote,
+                        quantity_base, quantity_quote, fee_quote, realised_pnl_quote, executed_at,
+                        trading_day)
+                    SELECT id, bot_id, user_id, symbol, side, reason, 1, 1, 1, 0, 0,
+                           date_trunc('day', now(), 'utc'), (now() AT TIME ZONE 'utc')::date
+                    FROM orders""")
+        )
+    async with database.read() as tx:
+        await tx.execute(text("ANALYZE"))
+    day = await scalar(database, "SELECT (now() AT TIME ZONE 'utc')::date")
+    for turned in (day, day + timedelta(days=1)):
+        assert "trades" not in scanned(await plan(database, resets._TURN, day=turned, reactivate_all=False))
 
 
 async def test_updates_of_states_touch_no_index(database):
