@@ -157,8 +157,10 @@ async def test_a_quarantine_that_nobody_answers_holds_nobody_up(house):
     life = await house.begin()
     bot = await house.running(life)
     await crash_often(house, life, bot, times=5)
-    stop = life.doors.hold(Step.DECIDED)
     await house.once(lambda: life.actor(f"bot:{bot.config.id}").state == "running", passing=True)
+    # Whoever is taken up amid its work is evaluated at once: the next commit is the quarantine's.
+    await house.until(bot, lambda state: state.status == Status.WAITING_NO_SIGNAL, passing=True)
+    stop = life.doors.hold(Step.DECIDED)
     poison(life, bot)
     await stop.meet()
     other = await house.add_bot()
