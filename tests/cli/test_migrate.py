@@ -2,6 +2,7 @@
 
 from secrets import token_hex
 
+import asyncpg
 import pytest
 from anyio import to_thread
 from click.testing import CliRunner
@@ -117,6 +118,25 @@ async def test_a_user_without_the_right_is_told(ask, empty_url, clerk):
     assert answer.exit_code == 1
     assert "permission denied" in answer.output.splitlines()[-1]
     assert answer.output.count("\n") == 2
+
+
+async def test_a_lock_that_stays_is_one_message(ask, empty_url, monkeypatch):
+    """Whoever cannot have a lock in time says so, has changed nothing, and is to try again."""
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT_MS", 30)
+    monkeypatch.setattr(migrate, "PAUSES_S", ())
+    await migrate.upgrade(empty_url, lambda _step: None, to="0001")
+    link = await asyncpg.connect(empty_url.replace("postgresql+asyncpg", "postgresql"))
+    async with link.transaction():
+        await link.execute("LOCK TABLE bot_states IN ROW EXCLUSIVE MODE")
+        answer = await ask(BOTWARDEN_DATABASE_URL=empty_url)
+        assert answer.exit_code == 1
+        told = answer.output.splitlines()[1:]
+        assert len(told) == 1
+        assert told[0].startswith("Error: Nothing was changed: another session holds a lock")
+        assert "Try again" in told[0]
+    await link.close()
+    answer = await ask(BOTWARDEN_DATABASE_URL=empty_url)
+    assert answer.exit_code == 0, answer.output
 
 
 async def test_without_a_database_the_variable_is_named(ask):

@@ -54,7 +54,6 @@ _PARTITIONS = """
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
     for statement in Path(__file__).with_suffix(".sql").read_text("utf-8").split(";\n"):
         if statement.strip():
             op.execute(statement)

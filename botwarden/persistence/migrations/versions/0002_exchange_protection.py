@@ -59,7 +59,6 @@ _CHECKS = {
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
     for statement in _COLUMNS:
         op.execute(statement)
     dropped = ", ".join(f"DROP CONSTRAINT ck_orders_{name}" for name in _WIDENED)

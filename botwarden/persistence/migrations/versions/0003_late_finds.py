@@ -15,7 +15,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute(
         "CREATE INDEX ix_orders_given_up ON orders (settled_at)"
         " WHERE executed_base = 0 AND status IN ('absent', 'expired', 'cancelled')"
@@ -24,7 +23,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute(
         "ALTER TABLE bot_states ADD CONSTRAINT ck_bot_states_resting_list_protects"
         " CHECK (resting_list_number IS NULL OR in_position)"
