@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from botwarden.actors.announcer import Announce, WakeHolders
-from botwarden.actors.day_clock import DayClockActor
+from botwarden.actors.day_clock import LOOK_EVERY_S, DayClockActor
 from botwarden.actors.upkeep import RETRY_AFTER_S, UpkeepActor
 from botwarden.persistence.database import Database
 from botwarden.persistence.events import _LOCK_KEY as PARTITIONS_LOCK
@@ -204,6 +204,59 @@ async def test_a_midnight_that_was_slept_through_is_made_up_for(evening):
         await following.crash()
     assert await days_turned(evening) == [(today, 2)]
     assert [len(await resets(evening, bot)) for bot in (holding, stopped)] == [1, 1]
+
+
+async def test_who_was_paused_through_midnight_changes_nothing(evening):
+    """Who wakes with a commit and a reset in hand finds its bots taken and the day turned: both are void."""
+    sleeper = await evening.begin()
+    holding, flat = await evening.holding(sleeper), await evening.running(sleeper)
+    commit = sleeper.doors.hold(Step.DECIDED)
+    sleeper.signal(flat, Signal.BUY)
+    await commit.meet()
+    await evening.lose(sleeper)
+    following = await evening.begin()
+    await wind_up(following)
+    await sleep_past_midnight(evening)
+    today = evening.world.clock.now().date()
+    for bot in (holding, flat):
+        await evening.until(bot, runs_on(today), passing=True)
+    before = [await evening.state(bot) for bot in (holding, flat)]
+    await wind_up(sleeper)
+    commit.release()
+    await evening.once(lambda: sleeper.doors.batches[-1:] == [0])
+    await evening.pass_time(1)
+    assert [await evening.state(bot) for bot in (holding, flat)] == before
+    assert await days_turned(evening) == [(today, 2)]
+    assert len(await evening.venue_orders(following)) == 1
+    await evening.check_books(following)
+    assert not sleeper.crashes + following.crashes
+
+
+async def test_a_clock_that_steps_over_midnight_and_back_resets_once(evening):
+    """Over midnight, an hour back and on again: one reset, and each trade counts for its own day."""
+    life = await evening.begin()
+    await wind_up(life)
+    bot = await evening.holding(life)
+    clock = evening.world.clock
+    clock.jump(2 * EVENING_S)
+    today = clock.now().date()
+    assert (await evening.until(bot, runs_on(today), passing=True)).daily_trades_count == 0
+    clock.jump(-3600)
+    await evening.pass_time(LOOK_EVERY_S + 1)
+    life.signal(bot, Signal.SELL)
+    state = await evening.until(bot, lambda state: not state.in_position, passing=True)
+    assert (state.trading_day, state.daily_trades_count, state.daily_pnl) == (today, 0, 0)
+    clock.jump(3600)
+    await evening.pass_time(LOOK_EVERY_S + 1)
+    life.signal(bot, Signal.BUY)
+    state = await evening.until(bot, lambda state: state.in_position, passing=True)
+    assert (state.trading_day, state.daily_trades_count) == (today, 1)
+    booked = await rows(evening.database, "SELECT trading_day FROM trades ORDER BY id")
+    assert [(today - row.trading_day).days for row in booked] == [1, 1, 0]
+    assert await days_turned(evening) == [(today, 1)]
+    assert len(await resets(evening, bot)) == 1
+    await evening.check_books(life)
+    assert not life.crashes
 
 
 async def test_a_fill_before_midnight_counts_for_its_own_day(evening):
