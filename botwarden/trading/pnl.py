@@ -67,19 +67,19 @@ def after_selling(state: BotState, sold: Executions) -> tuple[Holding, Decimal]:
 
     A commission taken from the coin is paid with coins of the position while there are any; the rest of
     it is charged by its value. Of a sale of more than is held (one that was found late) only the share
-    that was held realises anything: the other coins were never in these books.
+    that was held realises anything, and bears its fees: the other coins were never in these books.
     """
     held = state.current_position_size_coins
     gone = BOOKS.add(sold.quantity_base, sold.fee_base)
     uncovered = max(BOOKS.subtract(gone, held), ZERO)
     charged = share_of(sold.fee_base_in_quote, uncovered, sold.fee_base) if sold.fee_base > 0 else ZERO
     released = share_of(state.position_cost_quote, gone, held)
-    proceeds = share_of(BOOKS.subtract(sold.quantity_quote, sold.fee_quote), held, sold.quantity_base)
+    net = BOOKS.subtract(sold.quantity_quote, total([sold.fee_quote, charged]))
     left = Holding(
         size_base=max(BOOKS.subtract(held, gone), ZERO),
         cost_quote=BOOKS.subtract(state.position_cost_quote, released),
     )
-    return left, BOOKS.subtract(proceeds, total([charged, released]))
+    return left, BOOKS.subtract(share_of(net, held, sold.quantity_base), released)
 
 
 def unrealised(state: BotState, price_quote: Decimal) -> Decimal:

@@ -104,6 +104,20 @@ def test_a_late_sale_never_sells_below_zero(held: str, cost: str, pnl: str, beyo
     assert f"{beyond} of it were not in the bot's books" in str(after.last_error_message)
 
 
+@pytest.mark.parametrize(("held", "pnl"), [("0.5", "-2.52375"), ("0", "0")], ids=["half", "nothing"])
+def test_a_late_sale_bears_the_fee_of_what_was_held(held: str, pnl: str) -> None:
+    """A fee in the sold coin is the bot's for its own coins, not for those that were never in its books."""
+    cost = Decimal(held) * 100
+    state = (
+        holding(current_position_size_coins=Decimal(held), position_cost_quote=cost) if cost else running()
+    )
+    fee: dict[str, Any] = {"commission": Decimal("0.0005"), "commission_asset": "BTC"}
+    fill = make_fill("95", "1", **fee, commission_quote=Decimal("0.0475"))
+    trade = find(state, SELL, executed(fill)).trade
+    assert trade is not None
+    assert trade.realised_pnl_quote == Decimal(pnl)
+
+
 def test_a_close_request_is_done_with_by_a_late_sale() -> None:
     """Who waits for a sale that had happened is stopped, and reads why."""
     state = find(holding(close_requested_at=NOW), SELL, executed(make_fill("95", "1"))).state
