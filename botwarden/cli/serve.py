@@ -47,6 +47,7 @@ async def _require_head(settings: Settings) -> None:
             at = await current(database.engine)
             async with database.read() as tx:
                 durable = await read_setting(tx, "synchronous_commit")
+                stalls_for = await read_setting(tx, "idle_in_transaction_session_timeout")
         finally:
             await database.close()
     if standing(at) is Standing.NEWER:
@@ -57,6 +58,11 @@ async def _require_head(settings: Settings) -> None:
         )
     if durable == "off":
         raise click.ClickException("The database has synchronous_commit = off: commits could be lost.")
+    if stalls_for == "0":
+        raise click.ClickException(
+            "A pooler keeps our time-outs from the database, so a frozen replica would keep its bots locked:"
+            " set them for the role, as docs/operations.md says."
+        )
 
 
 async def until_signalled(

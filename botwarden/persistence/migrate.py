@@ -89,6 +89,7 @@ async def _try(engine: AsyncEngine, report: Callable[[str], None], to: str) -> b
     connection = await _opened(engine)
     try:
         async with connection.begin():
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))  # A role may have one.
             await connection.execute(text(f"SET LOCAL lock_timeout = '{OTHERS_WITHIN_S}s'"))
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
             await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'"))
