@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from botwarden.errors import Invalid, Refused
 from botwarden.trading.bot import BotConfig, HaltedBy, Status
@@ -22,6 +23,7 @@ from botwarden.trading.machine import (
     Disturbed,
     Evaluated,
     Input,
+    LateFound,
     OutcomeArrived,
     PriceMoved,
     Recovered,
@@ -31,9 +33,19 @@ from botwarden.trading.machine import (
     StopRequested,
     decide,
 )
-from botwarden.trading.orders import Absent, NeverSent, Order, Outcome, Rejected, Side, Trade, Unexplained
+from botwarden.trading.orders import (
+    Absent,
+    NeverSent,
+    Order,
+    OrderStatus,
+    Outcome,
+    Rejected,
+    Side,
+    Trade,
+    Unexplained,
+)
 from tests.trading.examples import INSTRUMENT, NOW, TODAY, make_config, order_of, stopped
-from tests.trading.venue_model import VenueModel
+from tests.trading.venue_model import VenueModel, is_stuck
 
 SIZES = [
     {"position_size_fixed": Decimal("0.5")},
@@ -102,7 +114,8 @@ class MachineAgainstVenue(RuleBasedStateMachine):
         self.order: Order | None = None
         self.orders_settled = 0
         self.trades: list[Trade] = []
-        self.dust = Decimal(0)
+        #: Orders that were given up as absent.
+        self.given_up: list[Order] = []
         self.price = Decimal(100)
         self.day = TODAY
         self.stopped_by_owner = True
@@ -136,8 +149,9 @@ class MachineAgainstVenue(RuleBasedStateMachine):
         assert before.is_active or before.close_requested_at is not None
         if intent.side is Side.SELL:
             assert intent.quantity_base <= before.current_position_size_coins
-            assert intent.quantity_base <= self.venue.coins
+            assert intent.quantity_base <= self.venue.coins - self.venue.dust
         else:
+            assert not before.in_position or is_stuck(before, intent.decided_price_quote)
             assert before.is_active
             assert not is_quarantined(before)
             assert reached_limit(self.config, before) is None
@@ -198,18 +212,41 @@ class MachineAgainstVenue(RuleBasedStateMachine):
     @precondition(lambda self: self.order is not None)
     @rule(fill=FILLS)
     def executed(self, fill: dict[str, Any]) -> None:
-        """The venue executes; the fee of a sale is in its proceeds or in BNB."""
-        fee_in, lag = fill["fee_in"], fill["lag"]
-        if self.order.side is Side.SELL and fee_in == "BTC":
-            fee_in = "USDT"
-        at = NOW + (self.day - TODAY) + timedelta(days=lag)
-        price = self.price
-        self.settle(self.venue.execute(self.order, parts=fill["parts"], price=price, fee_in=fee_in, at=at))
+        """The venue executes, all, a part or nothing; the fee is in quote, in the coin or in BNB."""
+        self.settle(self.venue.execute(self.order, **self.how(fill)))
+
+    def how(self, fill: dict[str, Any]) -> dict[str, Any]:
+        """Return how the venue executes; some executions are of yesterday or tomorrow by our day."""
+        at = NOW + (self.day - TODAY) + timedelta(days=fill["lag"])
+        return {"parts": fill["parts"], "price": self.price, "fee_in": fill["fee_in"], "at": at}
 
     @precondition(lambda self: self.order is not None)
     @rule(outcome=REFUSALS)
     def not_executed(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Absent):
+            self.given_up.append(self.order)
         self.settle(outcome)
+
+    @precondition(lambda self: self.given_up)
+    @rule(fill=FILLS, which=st.integers(0, 3))
+    def found_late(self, fill: dict[str, Any], which: int) -> None:
+        """The venue shows an order that was given up; it waits while another one is open.
+
+        What it sold beyond what the bot still has were other coins of the account.
+        """
+        given_up = self.given_up[which % len(self.given_up)]
+        order, before = replace(given_up, status=OrderStatus.ABSENT), self.state
+        if self.order is not None:
+            shown = VenueModel().execute(order, **self.how(fill), others=True)
+            decision = self.tell(LateFound(order=order, outcome=shown, elsewhere=False, at=NOW))
+            assert (decision.state, decision.trade, decision.intent) == (before, None, None)
+            return
+        self.given_up.remove(given_up)
+        shown = self.venue.execute(order, **self.how(fill), others=True)
+        decision = self.tell(LateFound(order=order, outcome=shown, elsewhere=False, at=NOW))
+        assert decision.intent is None
+        assert (decision.trade is not None) == bool(shown.fills)
+        self.book(order, decision)
 
     @precondition(lambda self: self.order is None)
     @rule(first=FILLS, then=FILLS, prices=st.tuples(PRICES, PRICES), by_signal=st.booleans())
@@ -238,9 +275,15 @@ class MachineAgainstVenue(RuleBasedStateMachine):
         if decision.trade is None:
             assert decision.state.current_position_size_coins == before.current_position_size_coins
             return
+        self.book(order, decision)
+
+    def book(self, order: Order, decision: Decision) -> None:
+        """Keep the trade, if there is one; what a sale leaves of a position that is gone is dust."""
+        if decision.trade is None:
+            return
         self.trades.append(decision.trade)
         if not decision.state.in_position and order.side is Side.SELL:
-            self.dust = self.venue.coins
+            self.venue.dust = self.venue.coins
 
     # -- invariants --------------------------------------------------------------------------------
 
@@ -255,16 +298,15 @@ class MachineAgainstVenue(RuleBasedStateMachine):
     def ledger_equals_the_venues_coins(self) -> None:
         """What the bot holds is what the venue holds for it, but for dust that was booked off."""
         assert not self.venue.sold_too_much
-        assert self.state.current_position_size_coins + self.dust == self.venue.coins
+        assert self.state.current_position_size_coins + self.venue.dust == self.venue.coins
 
     @invariant()
     def counters_are_those_of_their_day(self) -> None:
-        """Counters never hold a trade of another day, nor one twice."""
+        """Counters are the trades of their day: each of them once, and none of another day."""
         mine = [trade for trade in self.trades if trade.executed_at.date() == self.state.trading_day]
-        assert self.state.daily_trades_count <= len(mine)
-        if self.state.daily_trades_count == len(mine):
-            with localcontext(prec=80):
-                assert self.state.daily_pnl == sum((trade.realised_pnl_quote for trade in mine), Decimal(0))
+        assert self.state.daily_trades_count == len(mine)
+        with localcontext(prec=80):
+            assert self.state.daily_pnl == sum((trade.realised_pnl_quote for trade in mine), Decimal(0))
 
     @invariant()
     def at_most_one_order_is_open(self) -> None:
@@ -307,3 +349,29 @@ def test_books_equal_the_venue_over_many_round_trips(config: BotConfig, trips: l
         life.ledger_equals_the_venues_coins()
         life.counters_are_those_of_their_day()
         life.the_state_is_whole()
+
+
+@given(config=CONFIGS, fills=st.tuples(FILLS, FILLS, FILLS), prices=st.tuples(PRICES, PRICES, PRICES))
+def test_books_balance_over_a_sale_that_is_found_after_the_next(
+    config: BotConfig, fills: tuple[dict[str, Any], ...], prices: tuple[Decimal, ...]
+) -> None:
+    """An exit is given up, another one sells, and then the first turns up: only what was held is booked."""
+    life = MachineAgainstVenue()
+    life.begin(config, prompt=True)
+    life.evaluated(Signal.BUY, prices[0])
+    life.executed(fills[0])
+    for is_given_up in (True, False):
+        life.evaluated(Signal.SELL, prices[1])
+        if life.order is not None and is_given_up:
+            life.not_executed(Absent())
+        elif life.order is not None:
+            if life.given_up:
+                life.found_late(fills[2], 0)  # It has to wait.
+            life.executed(fills[1])
+    life.price = prices[2]
+    if life.given_up:
+        life.found_late(fills[2], 0)
+    life.books_equal_the_venues_cash()
+    life.ledger_equals_the_venues_coins()
+    life.counters_are_those_of_their_day()
+    life.the_state_is_whole()

@@ -1,10 +1,10 @@
 """Bot and list against a small venue: whatever happens in whatever order, both never sell the same coins."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal, localcontext
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from botwarden.trading.machine import (
     Decision,
     Evaluated,
     Input,
+    LateFound,
     OutcomeArrived,
     PriceMoved,
     Signal,
@@ -30,6 +31,7 @@ from botwarden.trading.machine import (
 )
 from botwarden.trading.orders import (
     Absent,
+    Executed,
     Fill,
     ListEnded,
     NeverSent,
@@ -45,7 +47,7 @@ from botwarden.trading.orders import (
     Unexplained,
 )
 from tests.trading.examples import INSTRUMENT, NOW, TODAY, make_config, order_of, stopped
-from tests.trading.venue_model import VenueModel
+from tests.trading.venue_model import VenueModel, is_stuck
 
 LIST_ID = 900
 
@@ -62,6 +64,8 @@ PARTS = st.sampled_from(
     [[1], [1], [Decimal("0.4"), Decimal("0.6")], [Decimal("0.3")], [Decimal("0.003")], []]
 )
 FEES = st.sampled_from(["USDT", "BTC", "BNB"])
+#: From one turn of the bot's day to the next, by the clock of the trades.
+HOURS = st.sampled_from([2, 12, 24, 40])
 LOST = st.sampled_from([Rejected(code=-1003, message="no"), NeverSent(message="late"), Absent()])
 COMMANDS = st.sampled_from(
     [
@@ -119,7 +123,8 @@ class ListAgainstVenue(RuleBasedStateMachine):
         self.resting: Order | None = None
         self.listed: ListAtVenue | None = None
         self.trades: list[Trade] = []
-        self.dust = Decimal(0)
+        #: Market orders and lists that were given up as absent.
+        self.given_up: list[Order] = []
         self.owner_asks(StartRequested(at=NOW))
 
     # -- what the bot is told ----------------------------------------------------------------------
@@ -138,7 +143,7 @@ class ListAgainstVenue(RuleBasedStateMachine):
             self.trades.append(decision.trade)
         self.state = decision.state
         if not self.state.in_position and before.in_position:
-            self.dust = self.venue.coins
+            self.venue.dust = self.venue.coins
         return decision
 
     def check_intent(self, order: Order) -> None:
@@ -152,7 +157,11 @@ class ListAgainstVenue(RuleBasedStateMachine):
                 assert before.resting_list_number is None
                 assert not alive
                 assert self.unbooked == 0
-                assert order.side is Side.BUY or order.quantity_base <= self.venue.coins
+                if order.side is Side.SELL:
+                    assert order.quantity_base <= before.current_position_size_coins
+                    assert order.quantity_base <= self.venue.coins - self.venue.dust
+                else:
+                    assert not before.in_position or is_stuck(before, order.decided_price_quote)
             case OrderType.OCO:
                 assert before.resting_list_number is None
                 assert not alive
@@ -187,16 +196,14 @@ class ListAgainstVenue(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @rule()
-    def day_turned(self) -> None:
+    @rule(hours=HOURS)
+    def day_turned(self, hours: int) -> None:
+        """The bot's day turns; that of the trades may have turned long ago, or be about to."""
         resting, leaving = self.state.resting_list_number, self.state.leaving
-        event = DayTurned(
-            day=self.state.trading_day + timedelta(days=1),
-            daily_pnl=Decimal(0),
-            daily_trades_count=0,
-            reactivate_all=False,
-            at=self.now,
-        )
+        self.now += timedelta(hours=hours)
+        day = self.state.trading_day + timedelta(days=1)
+        pnl, count = self.sums_of(day)
+        event = DayTurned(day=day, daily_pnl=pnl, daily_trades_count=count, reactivate_all=False, at=self.now)
         self.tell(event)
         assert (self.state.resting_list_number, self.state.leaving) == (resting, leaving)
         self.owner_asks(Adopted(at=self.now))
@@ -211,15 +218,18 @@ class ListAgainstVenue(RuleBasedStateMachine):
     @precondition(lambda self: self.order is not None and self.order.type is OrderType.MARKET)
     @rule(parts=PARTS, fee_in=FEES)
     def executed(self, parts: list[Decimal], fee_in: str) -> None:
-        if self.order.side is Side.SELL and fee_in == "BTC":
-            fee_in = "USDT"
         outcome = self.venue.execute(self.order, parts=parts, price=self.price, fee_in=fee_in, at=self.now)
         self.settle(outcome)
 
     @precondition(lambda self: self.order is not None and self.order.type is OrderType.MARKET)
     @rule(outcome=LOST | st.just(Unexplained(message="whose?")))
     def not_executed(self, outcome: Outcome) -> None:
+        self.give_up_if_absent(outcome)
         self.settle(outcome)
+
+    def give_up_if_absent(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Absent):
+            self.given_up.append(replace(self.order, status=OrderStatus.ABSENT))
 
     # -- the list ----------------------------------------------------------------------------------
 
@@ -230,6 +240,7 @@ class ListAgainstVenue(RuleBasedStateMachine):
         if outcome is None:
             self.listed = ListAtVenue(self.order)
             outcome = Resting(venue_list_id=LIST_ID)
+        self.give_up_if_absent(outcome)
         self.settle(outcome)
 
     @precondition(lambda self: self.order is not None and self.order.type is OrderType.OCO)
@@ -253,8 +264,7 @@ class ListAgainstVenue(RuleBasedStateMachine):
         price = listed.order.take_profit_price if above else listed.order.stop_loss_price
         leg = listed.take_profit if above else listed.stop_loss
         if size > 0:
-            fee_in = "BNB" if fee_in == "BTC" else fee_in
-            leg.append(self.venue._fill(Side.SELL, size, price, fee_in, self.now))
+            leg.append(self.venue.fill(Side.SELL, size, price, fee_in, self.now))
         listed.is_alive = above and listed.left > 0
 
     @precondition(lambda self: self.listed is not None and self.listed.is_alive)
@@ -295,12 +305,67 @@ class ListAgainstVenue(RuleBasedStateMachine):
             self.leg_executes(above, "1", "USDT")
         self.price_moved(exits)
 
+    # -- what was given up -------------------------------------------------------------------------
+
+    @precondition(lambda self: self.given_up and self.order is not None)
+    @rule(which=st.integers(0, 3))
+    def found_too_early(self, which: int) -> None:
+        """While an order is open a find waits."""
+        order, before = self.given_up[which % len(self.given_up)], self.state
+        shown: Executed | Resting = Resting(venue_list_id=LIST_ID)
+        if order.type is OrderType.MARKET:
+            shown = VenueModel().execute(
+                order, parts=[1], price=self.price, fee_in="BNB", at=self.now, others=True
+            )
+        decision = self.tell(LateFound(order=order, outcome=shown, elsewhere=False, at=self.now))
+        assert (decision.state, decision.trade, decision.intent) == (before, None, None)
+
+    @precondition(lambda self: self.given_up and self.order is None and self.may_be_found)
+    @rule(which=st.integers(0, 3), parts=PARTS, fee_in=FEES, how=st.sampled_from(["rests", "above", "below"]))
+    def found_late(self, which: int, parts: list[Decimal], fee_in: str, how: str) -> None:
+        """The venue shows an order or a list after all; what it sold beyond the books was others'."""
+        order = self.given_up.pop(which % len(self.given_up))
+        if order.type is OrderType.OCO and how == "rests":
+            self.list_found_at_rest(order)
+            return
+        price = self.price
+        if order.type is OrderType.OCO:
+            price = order.take_profit_price if how == "above" else order.stop_loss_price
+        shown: Executed | ListEnded = self.venue.execute(
+            order, parts=parts, price=price, fee_in=fee_in, at=self.now, others=True
+        )
+        if order.type is OrderType.OCO:
+            above, below = (shown.fills, ()) if how == "above" else ((), shown.fills)
+            shown = ListEnded(venue_list_id=LIST_ID, status=shown.status, take_profit=above, stop_loss=below)
+        before = self.state
+        decision = self.tell(LateFound(order=order, outcome=shown, elsewhere=False, at=self.now))
+        assert decision.intent is None
+        assert (decision.trade is not None) == bool(shown.fills)
+        if order.side is Side.SELL and not decision.state.in_position and not before.in_position:
+            assert decision.state.current_position_size_coins == 0
+
+    def list_found_at_rest(self, order: Order) -> None:
+        """It stands there as long as there are coins that it can sell."""
+        if order.quantity_base > self.state.current_position_size_coins:
+            return
+        self.listed, self.resting = ListAtVenue(order), order
+        shown = Resting(venue_list_id=LIST_ID)
+        decision = self.tell(LateFound(order=order, outcome=shown, elsewhere=False, at=self.now))
+        assert (decision.trade, decision.intent) == (None, None)
+
+    @property
+    def may_be_found(self) -> bool:
+        """Whether the coins are free: what a list holds, or has sold unseen, nothing else has sold."""
+        return self.resting is None and self.unbooked == 0
+
     def settle(self, outcome: Outcome, order: Order | None = None) -> None:
         settled = order or self.order
         if order is None:
             self.order = None
         resting_before = self.state.resting_list_number
         event = OutcomeArrived(order=settled, outcome=outcome, at=self.now)
+        if isinstance(outcome, ListEnded):
+            self.venue.settle_fees()
         decision = self.tell(event)
         if isinstance(outcome, Resting):
             self.resting = settled
@@ -342,11 +407,23 @@ class ListAgainstVenue(RuleBasedStateMachine):
     @invariant()
     def books_equal_the_venue(self) -> None:
         """Coins to the last digit, and cash as soon as all that happened is booked."""
-        assert self.state.current_position_size_coins + self.dust == self.venue.coins + self.unbooked
+        assert self.state.current_position_size_coins + self.venue.dust == self.venue.coins + self.unbooked
         if self.unbooked == 0:
             with localcontext(prec=80):
                 realised = sum((trade.realised_pnl_quote for trade in self.trades), Decimal(0))
                 assert realised - self.state.position_cost_quote == self.venue.cash
+
+    def sums_of(self, day: date) -> tuple[Decimal, int]:
+        """Return what the trades of a day have realised, and how many they are."""
+        mine = [trade for trade in self.trades if trade.executed_at.date() == day]
+        with localcontext(prec=80):
+            return sum((trade.realised_pnl_quote for trade in mine), Decimal(0)), len(mine)
+
+    @invariant()
+    def counters_are_those_of_their_day(self) -> None:
+        """Counters are the trades of their day, those of lists among them, whenever they are booked."""
+        state = self.state
+        assert (state.daily_pnl, state.daily_trades_count) == self.sums_of(state.trading_day)
 
     @invariant()
     def the_state_is_whole(self) -> None:
@@ -379,3 +456,42 @@ class ListAgainstVenue(RuleBasedStateMachine):
 
 TestListAgainstVenue = ListAgainstVenue.TestCase
 TestListAgainstVenue.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+@given(
+    config=CONFIGS,
+    prices=st.tuples(PRICES, st.none() | PRICES),
+    fills=st.tuples(*[st.tuples(PARTS, FEES)] * 2),
+    how=st.sampled_from(["rests", "above", "below"]),
+    days=st.tuples(*[st.none() | HOURS] * 2),
+)
+def test_books_balance_over_a_list_that_is_found_late(
+    config: BotConfig,
+    prices: tuple[Decimal, Decimal | None],
+    fills: tuple[tuple[list[Decimal], str], ...],
+    how: str,
+    days: tuple[int | None, int | None],
+) -> None:
+    """A list is given up, its bot may sell by itself, the day may turn, and then the list turns up."""
+    life = ListAgainstVenue()
+    life.begin(config)
+    life.evaluated(Signal.BUY, prices[0])
+    life.executed([1], "BTC")
+    life.tended(knows_price=True)
+    if life.order is not None:
+        life.placed(Absent())
+    if days[0] is not None:
+        life.day_turned(days[0])
+    if prices[1] is not None:
+        life.evaluated(Signal.SELL, prices[1])
+    if life.order is not None:
+        life.executed(*fills[0])
+    if life.given_up:
+        life.found_late(0, *fills[1], how)
+    if days[1] is not None:
+        life.day_turned(days[1])
+    life.books_equal_the_venue()
+    life.counters_are_those_of_their_day()
+    life.never_more_is_sold_than_held()
+    life.no_list_is_forgotten()
+    life.the_state_is_whole()
