@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,6 +21,11 @@ from botwarden.persistence.embedded import EmbeddedServers
 TEMPLATE = "template_migrated"
 
 _numbers = itertools.count(1)
+
+# Who starts the tests in the background may have them ignore these, and so every process that they start.
+for _word in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_word) is signal.SIG_IGN:
+        signal.signal(_word, signal.default_int_handler if _word is signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import anyio
 import asyncpg
 import httpx
+from anyio.lowlevel import checkpoint
 
 from botwarden.exchange.paper.admin import PaperAdmin
 from botwarden.exchange.paper.fault_plan import Stage
@@ -260,7 +261,7 @@ class Fleet:
     async def sql(self, statement: str, *words: Any) -> list[asyncpg.Record]:
         """Ask the database past everything."""
         url = self.database_url.replace("postgresql+asyncpg", "postgresql")
-        connection = await asyncpg.connect(url)
+        connection = await _connected(url)
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *words)
         finally:
@@ -316,6 +317,15 @@ async def open_fleet(folder: Path, *, through_lines: bool = False) -> AsyncItera
             replica.lead_through(network)
             fleet.networks.append(network)
         yield fleet
+
+
+async def _connected(url: str) -> asyncpg.Connection:
+    """Connect, as soon as a server that was killed takes connections again."""
+    with anyio.fail_after(PATIENCE_S):
+        while True:
+            with contextlib.suppress(OSError, asyncpg.CannotConnectNowError):
+                return await asyncpg.connect(url)
+            await checkpoint()
 
 
 async def _is_ready(replica: Replica) -> bool:

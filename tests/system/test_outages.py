@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from chaos import disk
-from chaos.world import until
+from chaos.world import RECEIVE_WINDOW_MS, until
 from tests.system.conftest import shared_folder
 from tests.system.fleet import PATIENCE_S, Fleet, open_fleet, together, trades
 from tests.system.watcher import Watcher
@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(180)]
 
 #: Each way, for each of the statements of a commit.
 SLOW_S = 0.05
+
+#: After it no order that was intended before can be accepted any more.
+WINDOW_S = RECEIVE_WINDOW_MS / 1000
 
 _knocks = itertools.count()
 
@@ -149,7 +152,8 @@ async def test_without_its_database_nothing_is_traded_and_the_api_says_503(fleet
         state = await ready(fleet)
         assert state.status_code == 503
         assert state.json()["checks"]["database"] == "failed"
-        # Whatever was on its way when the database went has arrived.
+        await goes_on_for(WINDOW_S, lambda: answer_of(fleet))
+        # Whatever was on its way when the database went has arrived, or never will.
         before = await orders_there(fleet)
         await goes_on_for(LONG_S, lambda: answer_of(fleet))
         assert await orders_there(fleet) == before
@@ -179,6 +183,7 @@ async def test_on_a_full_disk_nothing_is_traded_that_cannot_be_recorded(fleet):
     with disk.full(fleet.world.servers):
         await fill_up(fleet)
         assert await until(lambda: is_away(fleet, "PUT"), within_s=PATIENCE_S)
+        await goes_on_for(WINDOW_S, lambda: answer_of(fleet, "PUT"))
         before = await orders_there(fleet)
         await goes_on_for(LONG_S, lambda: answer_of(fleet, "PUT"))
         assert await orders_there(fleet) == before

@@ -72,7 +72,9 @@ async def test_orders_and_reads(exchange: BinanceExchange) -> None:
         placed.venue_order_id
     ]
     assert len(await account.trades_since("BTCUSDT", 0)) == len(placed.fills)
-    late = an_order(quantity_base=Decimal("9000.1"), intended_at=await market.clock.ask())
+    late = an_order(
+        quantity_base=Decimal("9000.1"), intended_at=await market.clock.ask(), client_order_id="bw-tag-1-2"
+    )
     assert isinstance(await account.place(late), Rejected)
     await account.close()
 
