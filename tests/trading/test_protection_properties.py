@@ -1,10 +1,9 @@
 """Bot and list against a small venue: whatever happens in whatever order, both never sell the same coins."""
 
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
@@ -26,86 +25,25 @@ from botwarden.trading.machine import (
     Signal,
     StartRequested,
     StatePut,
-    StopRequested,
     decide,
 )
 from botwarden.trading.orders import (
     Absent,
     Executed,
-    Fill,
     ListEnded,
-    NeverSent,
     Order,
     OrderStatus,
     OrderType,
     Outcome,
     Reason,
-    Rejected,
     Resting,
     Side,
     Trade,
     Unexplained,
 )
-from tests.trading.examples import INSTRUMENT, NOW, TODAY, make_config, order_of, stopped
+from tests.trading.examples import INSTRUMENT, NOW, TODAY, order_of, stopped
+from tests.trading.list_model import COMMANDS, CONFIGS, FEES, HOURS, LIST_ID, LOST, PARTS, PRICES, ListAtVenue
 from tests.trading.venue_model import VenueModel, is_stuck
-
-LIST_ID = 900
-
-CONFIGS = st.builds(
-    make_config,
-    exchange_protection=st.just(True),
-    position_size_fixed=st.sampled_from([Decimal("0.5"), Decimal("2.345")]),
-    trailing_stop_active=st.booleans(),
-    trailing_stop_perc=st.just(Decimal(3)),
-    max_daily_trades=st.none() | st.integers(1, 6),
-)
-PRICES = st.decimals(min_value=80, max_value=125, places=2)
-PARTS = st.sampled_from(
-    [[1], [1], [Decimal("0.4"), Decimal("0.6")], [Decimal("0.3")], [Decimal("0.003")], []]
-)
-FEES = st.sampled_from(["USDT", "BTC", "BNB"])
-#: From one turn of the bot's day to the next, by the clock of the trades.
-HOURS = st.sampled_from([2, 12, 24, 40])
-LOST = st.sampled_from([Rejected(code=-1003, message="no"), NeverSent(message="late"), Absent()])
-COMMANDS = st.sampled_from(
-    [
-        StartRequested(at=NOW),
-        StartRequested(at=NOW),
-        StopRequested(at=NOW),
-        CloseRequested(at=NOW),
-        StatePut(changes={"stop_loss_price": "91.2345"}, at=NOW),
-        StatePut(changes={"take_profit_price": "117.005"}, at=NOW),
-        StatePut(changes={"status": "stopped"}, at=NOW),
-    ]
-)
-
-
-@dataclass
-class ListAtVenue:
-    """A list as the venue has it, whether we know of it or not."""
-
-    order: Order
-    is_alive: bool = True
-    take_profit: list[Fill] = field(default_factory=list)
-    stop_loss: list[Fill] = field(default_factory=list)
-    is_booked: bool = False
-
-    @property
-    def sold(self) -> Decimal:
-        return sum((fill.quantity_base for fill in [*self.take_profit, *self.stop_loss]), Decimal(0))
-
-    @property
-    def left(self) -> Decimal:
-        return self.order.quantity_base - self.sold if self.is_alive else Decimal(0)
-
-    def ended(self) -> ListEnded:
-        whole = self.sold == self.order.quantity_base
-        return ListEnded(
-            venue_list_id=LIST_ID,
-            status=OrderStatus.FILLED if whole else OrderStatus.CANCELLED,
-            take_profit=tuple(self.take_profit),
-            stop_loss=tuple(self.stop_loss),
-        )
 
 
 class ListAgainstVenue(RuleBasedStateMachine):
@@ -456,42 +394,3 @@ class ListAgainstVenue(RuleBasedStateMachine):
 
 TestListAgainstVenue = ListAgainstVenue.TestCase
 TestListAgainstVenue.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
-
-
-@given(
-    config=CONFIGS,
-    prices=st.tuples(PRICES, st.none() | PRICES),
-    fills=st.tuples(*[st.tuples(PARTS, FEES)] * 2),
-    how=st.sampled_from(["rests", "above", "below"]),
-    days=st.tuples(*[st.none() | HOURS] * 2),
-)
-def test_books_balance_over_a_list_that_is_found_late(
-    config: BotConfig,
-    prices: tuple[Decimal, Decimal | None],
-    fills: tuple[tuple[list[Decimal], str], ...],
-    how: str,
-    days: tuple[int | None, int | None],
-) -> None:
-    """A list is given up, its bot may sell by itself, the day may turn, and then the list turns up."""
-    life = ListAgainstVenue()
-    life.begin(config)
-    life.evaluated(Signal.BUY, prices[0])
-    life.executed([1], "BTC")
-    life.tended(knows_price=True)
-    if life.order is not None:
-        life.placed(Absent())
-    if days[0] is not None:
-        life.day_turned(days[0])
-    if prices[1] is not None:
-        life.evaluated(Signal.SELL, prices[1])
-    if life.order is not None:
-        life.executed(*fills[0])
-    if life.given_up:
-        life.found_late(0, *fills[1], how)
-    if days[1] is not None:
-        life.day_turned(days[1])
-    life.books_equal_the_venue()
-    life.counters_are_those_of_their_day()
-    life.never_more_is_sold_than_held()
-    life.no_list_is_forgotten()
-    life.the_state_is_whole()
