@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import logging
 import shutil
 import signal
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import sniffio
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
@@ -43,6 +45,21 @@ async def servers(anyio_backend) -> AsyncIterator[EmbeddedServers]:  # noqa: ARG
             yield servers
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Put the log's set-up back that a command has changed which ran in the process of the tests."""
+    root, before = logging.getLogger(), structlog.get_config()
+    level = root.level
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+        logging.captureWarnings(capture=False)
+        root.setLevel(level)
+        for handler in list(root.handlers):
+            if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter):
+                root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)

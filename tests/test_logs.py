@@ -12,9 +12,7 @@ from botwarden import logs
 
 @pytest.fixture
 def written():
-    """The log as JSON lines; the process's own set-up is put back afterwards."""
-    root, before = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
+    """The log as JSON lines."""
     stream = io.StringIO()
     logs.configure("info", "json", stream)
 
@@ -22,10 +20,7 @@ def written():
         return [json.loads(line) for line in stream.getvalue().splitlines()]
 
     lines.stream = stream
-    yield lines
-    structlog.configure(**before)
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = handlers, level
+    return lines
 
 
 def test_an_event_is_one_line_with_its_fields(written):
