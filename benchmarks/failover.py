@@ -18,15 +18,14 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import anyio
 import uvloop
 from sqlalchemy import text
 
+from benchmarks._fleet import wish
 from botwarden.persistence import api_keys, bots, users
-from botwarden.persistence.bots import NewBot
 from botwarden.trading.bot import Venue
 from botwarden.wiring import Backend, attached
 from chaos import audit
@@ -176,29 +175,15 @@ async def _fill(world: World, backend: Backend) -> None:
                 tx, backend.vault, owner, label="main", venue=Venue.PAPER, api_key=key, secret_key=secret
             )
             for bot in range(number, BOTS, KEYS):
-                await bots.create_bot(tx, owner, _wish(bot, view.id))
+                strategy = {"fast": 3 + bot % 5, "slow": 12, "rsi_overbought": 99, "rsi_oversold": 1}
+                symbol = SYMBOLS[bot % len(SYMBOLS)]
+                config = wish(f"bot {bot}", view.id, symbol=symbol, strategy_params=strategy)
+                await bots.create_bot(tx, owner, config)
         await tx.execute(text("UPDATE bot_states SET is_active = true, status = 'pending', halted_by = NULL"))
 
 
 def _pair(number: int) -> tuple[str, str]:
     return f"key-{number:028}", f"secret-{number:025}"
-
-
-def _wish(number: int, api_key_id: int) -> NewBot:
-    return NewBot(
-        name=f"bot {number}",
-        symbol=SYMBOLS[number % len(SYMBOLS)],
-        strategy="ema",
-        strategy_params={"fast": 3 + number % 5, "slow": 12, "rsi_overbought": 99, "rsi_oversold": 1},
-        timeframe="1m",
-        venue=Venue.PAPER,
-        api_key_id=api_key_id,
-        check_interval_seconds=1,
-        initial_capital=Decimal(1000),
-        position_size_perc=Decimal(10),
-        stop_loss_perc=Decimal(2),
-        take_profit_perc=Decimal(4),
-    )
 
 
 async def _measure(folder: Path, replicas: int, rounds: int) -> None:

@@ -178,6 +178,7 @@ class BotActor(Actor[BotMessage]):
             await self._apply(Disturbed(status=trouble[0], message=trouble[1], at=self._now()))
         elif self._engagement.is_ready:
             status = self._state().status
+            self._is_due &= status not in DISTURBANCES | {Status.STOPPED, Status.PENDING}
             if status in DISTURBANCES:
                 await self._apply(Recovered(status=status, at=self._now()))
             await self._adopt()
@@ -212,7 +213,6 @@ class BotActor(Actor[BotMessage]):
     async def _adopt(self) -> None:
         """Feed and desk are there: stopped → pending → running."""
         while self._state().is_active and self._state().status in (Status.STOPPED, Status.PENDING):
-            self._is_due = False
             if await self._apply(Adopted(at=self._now())) is not Result.COMMITTED:
                 return
 
