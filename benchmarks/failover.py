@@ -8,9 +8,7 @@ PostgreSQL notices a killed client and gives its lock to the next in line.
 """
 
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import asyncpg
 import uvloop
 from sqlalchemy import text
 
@@ -216,39 +215,41 @@ async def _measure(folder: Path, replicas: int, rounds: int) -> None:
         )
 
 
-_WAITER = """
-import asyncio, sys, time
+_HOLDER = """
+import asyncio, sys
 import asyncpg
 async def main():
     link = await asyncpg.connect(sys.argv[1])
     await link.execute("SELECT pg_advisory_lock(1)")
-    print(time.time(), flush=True)
-    await asyncio.sleep(3600)
+    print("held", flush=True)
+    await asyncio.Event().wait()  # Until it is killed.
 asyncio.run(main())
 """
+_WAITERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted"
 
 
-def _reference_s(url: str) -> float:
+async def _reference_s(url: str) -> float:
     """Return how long a killed client's lock takes to get to the next in line."""
-    plain = url.replace("postgresql+asyncpg", "postgresql")
-    argv = [sys.executable, "-c", _WAITER, plain]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:  # noqa: S603 - our own program
+    waiter, looker = await asyncpg.connect(url), await asyncpg.connect(url)
+    async with await anyio.open_process([sys.executable, "-c", _HOLDER, url], stderr=None) as holder:
         assert holder.stdout is not None
-        holder.stdout.readline()
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as waiter:  # noqa: S603 - dito
-            assert waiter.stdout is not None
-            time.sleep(1.0)
-            killed_at = time.time()
-            holder.send_signal(signal.SIGKILL)
-            took_s = float(waiter.stdout.readline()) - killed_at
-            waiter.kill()
+        await holder.stdout.receive()
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(waiter.execute, "SELECT pg_advisory_lock(1)")
+            while await looker.fetchval(_WAITERS) == 0:
+                pass
+            killed_at_s = time.perf_counter()
+            holder.kill()
+        took_s = time.perf_counter() - killed_at_s
+    await waiter.close()
+    await looker.close()
     return took_s
 
 
 async def _compare(folder: Path, rounds: int) -> None:
     async with opened(folder, replicas=0, speed=SPEED, seed=1) as world:
-        url = world.settings.database_url
-        times = [await anyio.to_thread.run_sync(_reference_s, url) for _ in range(rounds)]
+        url = world.settings.database_url.replace("postgresql+asyncpg", "postgresql")
+        times = [await _reference_s(url) for _ in range(rounds)]
     print(f"reference (a killed client's lock is the next one's): median {statistics.median(times):.3f} s")
 
 

@@ -70,13 +70,13 @@ async def _verify(settings: Settings, console: Console) -> Sequence[str]:
     async with attached(settings) as backend:
         differences: list[str] = []
         for look in range(LOOKS):
+            if look > 0:
+                # Trading goes on meanwhile: what was only under way is settled then.
+                await asyncio.sleep(PAUSE_S)
             found = await look_at_accounts(backend.database, backend.exchange, console, tell=look == 0)
             differences = [text for text in found if look == 0 or text in differences]
             if not differences:
                 break
-            await asyncio.sleep(
-                PAUSE_S
-            )  # Trading goes on meanwhile: what was only under way is settled then.
         async with backend.database.begin() as tx:
             books = compare_books(await read_books(tx))
         console.print(f"{books.compared} bots: counters and positions compared")
